@@ -1,0 +1,263 @@
+"""All that goes wrong on purpose, on one screen.
+
+    HeliostatError                    code                        status  retry
+    ├── BadRequest                    invalid_request             400
+    │   ├── ContextTooLong            context_length_exceeded     400
+    │   ├── UnsupportedParameter      unsupported_parameter       400
+    │   ├── BrokenDocument            broken_document             400
+    │   ├── EncryptedDocument         encrypted_document          400
+    │   ├── EmptyDocument             empty_document              400
+    │   ├── PathNotAllowed            path_not_allowed            400
+    │   ├── NothingToRun              empty_plan                  400
+    │   └── PlanTooLarge              plan_too_large              400
+    ├── NotFound                      not_found                   404
+    │   ├── ModelNotFound             model_not_found             404
+    │   ├── DocumentNotFound          document_not_found          404
+    │   └── ExperimentNotFound        experiment_not_found        404
+    ├── MethodNotAllowed              method_not_allowed          405
+    ├── Conflict                      conflict                    409
+    │   └── EmbedderMismatch          embedder_mismatch           409
+    ├── PayloadTooLarge               payload_too_large           413
+    ├── UnsupportedDocument           unsupported_document_type   415
+    ├── Overloaded                    rate_limit_exceeded         429     yes
+    ├── EngineFailure                 engine_error                500     yes
+    ├── Unavailable                   unavailable                 503     yes
+    │   ├── EngineDead                engine_dead                 503     yes
+    │   └── ReplicaLost               replica_lost                503     yes
+    ├── GenerationTimeout             generation_timeout          504
+    ├── SettingsError                 invalid_settings            (exit 2)
+    └── ClusterError                  cluster_error               (exit 1)
+        ├── PortTaken                 port_taken
+        ├── AlreadyRunning            already_running
+        ├── NotRunning                not_running
+        ├── StaleCluster              stale_cluster
+        └── StartFailed               start_failed
+
+Codes are stable: clients may branch on them. Every error survives pickling, because it crosses processes.
+"""
+
+from typing import Any, ClassVar
+
+
+class HeliostatError(Exception):
+    """Base of every deliberate error.
+
+    message: what was wrong, in one sentence. hint: what would be right. param: the JSON path of the
+    offending field. retry_after_s: when a retry may succeed, in seconds.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        details = {"hint": self.hint, "param": self.param, "retry_after_s": self.retry_after_s}
+        return _rebuild, (type(self), self.message, details)
+
+    def line(self) -> str:
+        """The error as one line of text, for the command line and logs."""
+        return f"{self.message} — {self.hint}" if self.hint else self.message
+
+
+def _rebuild(kind: type[HeliostatError], message: str, details: dict[str, Any]) -> HeliostatError:
+    return kind(message, **details)
+
+
+class BadRequest(HeliostatError):
+    """The request cannot be understood or honoured as sent."""
+
+    code, status = "invalid_request", 400
+
+
+class ContextTooLong(BadRequest):
+    """Prompt plus completion do not fit the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class UnsupportedParameter(BadRequest):
+    """A valid parameter that this model or engine cannot honour: refused, never ignored."""
+
+    code = "unsupported_parameter"
+
+
+class BrokenDocument(BadRequest):
+    """A document that its parser cannot read."""
+
+    code = "broken_document"
+
+
+class EncryptedDocument(BadRequest):
+    """A document that needs a password."""
+
+    code = "encrypted_document"
+
+
+class EmptyDocument(BadRequest):
+    """A document with no text in it."""
+
+    code = "empty_document"
+
+
+class PathNotAllowed(BadRequest):
+    """A path outside the folders that may be read."""
+
+    code = "path_not_allowed"
+
+
+class NothingToRun(BadRequest):
+    """A sweep whose plan has no cells."""
+
+    code = "empty_plan"
+
+
+class PlanTooLarge(BadRequest):
+    """A sweep whose plan has more cells than allowed."""
+
+    code = "plan_too_large"
+
+
+class NotFound(HeliostatError):
+    """No such thing."""
+
+    code, status = "not_found", 404
+
+
+class ModelNotFound(NotFound):
+    """No model of that name is served here."""
+
+    code = "model_not_found"
+
+
+class DocumentNotFound(NotFound):
+    """No document of that id."""
+
+    code = "document_not_found"
+
+
+class ExperimentNotFound(NotFound):
+    """No experiment or sweep of that id."""
+
+    code = "experiment_not_found"
+
+
+class MethodNotAllowed(HeliostatError):
+    """The path exists, the method does not."""
+
+    code, status = "method_not_allowed", 405
+
+
+class Conflict(HeliostatError):
+    """The thing is not in a state that allows this."""
+
+    code, status = "conflict", 409
+
+
+class EmbedderMismatch(Conflict):
+    """A collection made with another embedder than the one asked to query it."""
+
+    code = "embedder_mismatch"
+
+
+class PayloadTooLarge(HeliostatError):
+    """The request body is over the limit."""
+
+    code, status = "payload_too_large", 413
+
+
+class UnsupportedDocument(HeliostatError):
+    """A file of a type that is not read here."""
+
+    code, status = "unsupported_document_type", 415
+
+
+class Overloaded(HeliostatError):
+    """Queues are full; come back later."""
+
+    code, status, retryable = "rate_limit_exceeded", 429, True
+
+
+class EngineFailure(HeliostatError):
+    """The engine failed on this request; others go on."""
+
+    code, status, retryable = "engine_error", 500, True
+
+
+class Unavailable(HeliostatError):
+    """Nobody can answer just now."""
+
+    code, status, retryable = "unavailable", 503, True
+
+
+class EngineDead(Unavailable):
+    """The engine of a replica has died; the replica is being replaced."""
+
+    code = "engine_dead"
+
+
+class ReplicaLost(Unavailable):
+    """A replica died while it held the request."""
+
+    code = "replica_lost"
+
+
+class GenerationTimeout(HeliostatError):
+    """The generation took longer than the limit."""
+
+    code, status = "generation_timeout", 504
+
+
+class SettingsError(HeliostatError):
+    """A settings file or variable that cannot be used; names file and key."""
+
+    code, status = "invalid_settings", 500
+
+
+class ClusterError(HeliostatError):
+    """The cluster cannot be started, joined or stopped."""
+
+    code = "cluster_error"
+
+
+class PortTaken(ClusterError):
+    """Somebody already listens on the port."""
+
+    code = "port_taken"
+
+
+class AlreadyRunning(ClusterError):
+    """This home already has a running cluster."""
+
+    code = "already_running"
+
+
+class NotRunning(ClusterError):
+    """This home has no running cluster."""
+
+    code = "not_running"
+
+
+class StaleCluster(ClusterError):
+    """A state file points at a cluster that is dead."""
+
+    code = "stale_cluster"
+
+
+class StartFailed(ClusterError):
+    """The cluster or an application did not come up."""
+
+    code = "start_failed"

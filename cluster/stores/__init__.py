@@ -1,0 +1,1 @@
+"""Adapters to durable things, each with its in-memory fake."""

@@ -1,0 +1,1 @@
+"""Ray Serve deployments: what answers requests."""

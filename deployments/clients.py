@@ -1,0 +1,182 @@
+"""Typed faces of the parts that the gateway talks to, and of the handles behind them.
+
+The rooms of `deployments` never import each other: they see one another through these protocols, receive
+clients in `app.py`, and tests pass fakes. This is the one place where Serve's loosely typed handles are
+cast, and where a failure that crossed a process becomes one of our errors again.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from cluster.errors import HeliostatError, Overloaded, ReplicaLost
+from cluster.types import Answer, ChatCall, Document, EmbeddingCall, Embeddings, Health, ModelCard, Passage
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
+
+RETRY_AFTER_S = 1.0  # a full queue of short generations drains within about a second
+
+
+class ChatModel(Protocol):
+    """A served chat model."""
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        ...
+
+    async def chat(self, call: ChatCall) -> bytes:
+        """One `chat.completion`, as JSON."""
+        ...
+
+    def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
+        """Server-sent events, several to an item where they came faster than they left."""
+        ...
+
+
+class Embedder(Protocol):
+    """The served embedding model."""
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        ...
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """Vectors in the order of the inputs."""
+        ...
+
+
+class Retriever(Protocol):
+    """The documents: stored, searched, answered from."""
+
+    async def add(self, *, source: str, content: bytes) -> Document:
+        """Store one document: parse, chunk, embed, write. The same bytes again change nothing."""
+        ...
+
+    async def documents(self) -> tuple[Document, ...]:
+        """All stored documents, newest first."""
+        ...
+
+    async def remove(self, document_id: str) -> Document:
+        """Forget one document. Raises DocumentNotFound."""
+        ...
+
+    async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
+        """The best passages, best first."""
+        ...
+
+    async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
+        """Retrieve, then let a chat model answer from the passages."""
+        ...
+
+    async def health(self) -> Health:
+        """How the vector store and the retriever are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """What a gateway stands in front of. embedder, retriever: None where no embedding model is configured."""
+
+    models: Mapping[str, ChatModel]
+    embedder: Embedder | None = None
+    retriever: Retriever | None = None
+
+
+class ChatModelClient:
+    """A chat model behind a Serve handle."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._unary = handle
+        self._stream = handle.options(stream=True)  # kept: every `options` call makes a router of its own
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        return cast(ModelCard, await _reply(self._unary.card.remote()))
+
+    async def chat(self, call: ChatCall) -> bytes:
+        """One `chat.completion`, as JSON."""
+        return cast(bytes, await _reply(self._unary.chat.remote(call)))
+
+    async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
+        """Server-sent events; closing the iterator stops the generation."""
+        response: Any = self._stream.stream.remote(call)
+        try:
+            async for item in response:
+                yield cast(bytes, item)
+        except Exception as error:  # the border of the process: everything is translated here, once
+            raise translate(error) from error
+        finally:
+            response.cancel()
+
+
+class EmbedderClient:
+    """The embedding model behind a Serve handle."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._handle = handle
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        return cast(ModelCard, await _reply(self._handle.card.remote()))
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """Vectors in the order of the inputs."""
+        return cast(Embeddings, await _reply(self._handle.embed.remote(call)))
+
+
+class RetrieverClient:
+    """The retriever behind a Serve handle."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._handle = handle
+
+    async def add(self, *, source: str, content: bytes) -> Document:
+        """Store one document."""
+        return cast(Document, await _reply(self._handle.add.remote(source=source, content=content)))
+
+    async def documents(self) -> tuple[Document, ...]:
+        """All stored documents, newest first."""
+        return cast("tuple[Document, ...]", await _reply(self._handle.documents.remote()))
+
+    async def remove(self, document_id: str) -> Document:
+        """Forget one document."""
+        return cast(Document, await _reply(self._handle.remove.remote(document_id)))
+
+    async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
+        """The best passages, best first."""
+        return cast("tuple[Passage, ...]", await _reply(self._handle.search.remote(query, limit=limit)))
+
+    async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
+        """Retrieve, then answer."""
+        call = self._handle.answer.remote(query, limit=limit, model=model, request_id=request_id)
+        return cast(Answer, await _reply(call))
+
+    async def health(self) -> Health:
+        """How the vector store and the retriever are."""
+        return cast(Health, await _reply(self._handle.health.remote()))
+
+
+async def _reply(response: Any) -> Any:
+    try:
+        return await response
+    except Exception as error:  # the border of the process: everything is translated here, once
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> Exception:
+    """The error as ours: an error of ours that Ray wrapped, or what Ray's own failures mean to a client."""
+    from ray.exceptions import RayActorError, RayTaskError
+    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+    if isinstance(error, RayTaskError) and isinstance(error.cause, HeliostatError):
+        return error.cause
+    if isinstance(error, HeliostatError):
+        return error
+    if isinstance(error, BackPressureError):
+        hint = "wait as long as Retry-After says, then send it again"
+        return Overloaded("The queue of this model is full", hint=hint, retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, RayActorError | DeploymentUnavailableError):
+        hint = "the replica is being replaced; send the request again"
+        return ReplicaLost("The replica that held the request died", hint=hint, retry_after_s=RETRY_AFTER_S)
+    return error

@@ -1,0 +1,1 @@
+"""The HTTP ingress: validates, routes, and passes bytes through."""

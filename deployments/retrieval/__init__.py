@@ -1,0 +1,1 @@
+"""Embedder, vector store owner, retriever and grounded answers."""

@@ -1,0 +1,1 @@
+"""Work over many rows: documents, sweeps, analysis, training."""

@@ -1,0 +1,1 @@
+"""Statistics and tables over stored runs: pure functions over Arrow tables."""

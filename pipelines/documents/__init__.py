@@ -1,0 +1,1 @@
+"""Read, parse, chunk, embed, store: documents into a collection."""

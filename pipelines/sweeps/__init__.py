@@ -1,0 +1,1 @@
+"""Plan (pure), run, score and store parameter sweeps."""
