@@ -1,0 +1,53 @@
+# The commands, the same on a laptop and in CI. Each sets up what it needs.
+VENV   ?= .venv
+EXTRA  ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+ARGS   ?=
+CONFIG ?= configs/demo.yaml
+
+.PHONY: install check format test test-unit test-gpu demo run bench models-train models-eval clean
+
+install: $(VENV)/.installed  ## a virtual environment with pinned versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),test,dev]"
+	@touch $@
+
+check: install  ## format, lint, types, import direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: install  ## unit, graph, live and fault levels; real vLLM on the built-in models
+	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: install  ## no Ray, under 10 s
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-gpu: install  ## configs/gpu-node.yaml's engine settings on CUDA; says so where there is none
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
+
+demo: install  ## start, ingest, ask, chat, sweep, report; ARGS=--exit stops afterwards
+	$(BIN)/heliostat demo $(ARGS)
+
+run: install  ## serve CONFIG until Ctrl-C
+	$(BIN)/heliostat up $(CONFIG) $(ARGS)
+
+bench: install  ## the figures that README quotes, against `vllm serve` in the same run
+	$(BIN)/python benchmarks/serving.py $(ARGS)
+
+models-train: install  ## make models/spark-chat again, from nothing
+	$(BIN)/python -m pipelines.training train spark-chat $(ARGS)
+
+models-eval: install
+	$(BIN)/python -m pipelines.training eval spark-chat $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

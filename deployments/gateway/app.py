@@ -1,0 +1,50 @@
+"""The FastAPI application: middleware, error handlers and one router an area of the API."""
+
+from collections import deque
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from cluster.settings import Settings
+from deployments.clients import Backends
+from deployments.gateway import documents, errors, experiments, health, openai
+from deployments.gateway.middleware import BodyLimit, RequestIds
+
+REMEMBERED_RESPONSES = 256
+
+
+def build_app(backends: Backends, settings: Settings) -> FastAPI:
+    """The whole HTTP surface over the given backends: served by Serve, tested without it."""
+    app = FastAPI(
+        title="Heliostat",
+        version=_version(),
+        summary="Language models, your documents and parameter sweeps behind one endpoint.",
+    )
+    errors.install(app)
+    window: deque[float] = deque(maxlen=REMEMBERED_RESPONSES)
+    app.include_router(openai.router(backends, settings))
+    app.include_router(health.router(backends, window))
+    app.include_router(experiments.router(settings, backends.models))
+    if backends.retriever is not None:
+        app.include_router(documents.router(backends, settings))
+    # The last one added is the outermost.
+    app.add_middleware(health.ResponseTimes, window=window)
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
+    if settings.gateway.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.gateway.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id"],
+        )
+    app.add_middleware(RequestIds)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("heliostat-serve")
+    except PackageNotFoundError:  # a bare checkout, run without installing it
+        return "0+checkout"

@@ -1,0 +1,111 @@
+"""How errors leave the house: one file maps them to HTTP.
+
+Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`; elsewhere it is
+`{"error": {"code", "message", "hint"}}`. OpenAI's clients retry 408, 409, 429 and 5xx by themselves, so
+`x-should-retry: false` goes with those that a retry cannot help.
+"""
+
+import json
+import logging
+import math
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from cluster.errors import BadRequest, HeliostatError, MethodNotAllowed, NotFound
+from deployments.gateway.parsing import path_of
+
+logger = logging.getLogger("heliostat.gateway")
+
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+RETRIED_STATUSES = frozenset({408, 409, 429})
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers: ours, FastAPI's own validation, unknown paths, and what nobody foresaw."""
+    app.add_exception_handler(HeliostatError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def body(error: HeliostatError, *, openai: bool) -> bytes:
+    """The error's JSON body, in OpenAI's shape or in ours."""
+    content: dict[str, Any]
+    if openai:
+        message = f"{error.message}. {error.hint[:1].upper()}{error.hint[1:]}." if error.hint else error.message
+        kind = TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+        content = {"message": message, "type": kind, "param": error.param, "code": error.code}
+    else:
+        content = {"code": error.code, "message": error.message, "hint": error.hint}
+        if error.param:
+            content["param"] = error.param
+    return json.dumps({"error": content}, ensure_ascii=False).encode()
+
+
+def respond(error: HeliostatError, path: str) -> Response:
+    """The error as a response to a request on `path`."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    if not error.retryable and (error.status >= 500 or error.status in RETRIED_STATUSES):
+        headers["x-should-retry"] = "false"
+    content = body(error, openai=is_openai(path))
+    return Response(content, status_code=error.status, headers=headers, media_type="application/json")
+
+
+def stream_event(error: HeliostatError) -> bytes:
+    """The error as the last event of a stream that had already begun."""
+    return b"data: " + body(error, openai=True) + b"\n\n"
+
+
+def is_openai(path: str) -> bool:
+    """Whether a path belongs to the OpenAI-compatible surface."""
+    return path == "/v1" or path.startswith("/v1/")
+
+
+def internal(error: Exception) -> HeliostatError:
+    """An error that nobody foresaw: logged whole, told without its insides."""
+    logger.error("unforeseen error", exc_info=error)
+    return HeliostatError("Something failed inside the server", hint="the server's log has the details")
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HeliostatError)
+    return respond(error, request.url.path)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = first["loc"][0] if first["loc"] else "body"
+    param = path_of(tuple(first["loc"][1:])) or str(place)
+    if first["type"] == "json_invalid":
+        problem = BadRequest("The body is not valid JSON", hint="send one JSON object")
+    elif first["type"] == "extra_forbidden":
+        problem = BadRequest(f"Unknown parameter: {param}", param=param, hint="remove it; it would be ignored")
+    elif first["type"] == "missing":
+        problem = BadRequest(f"Missing required parameter: {param}", param=param)
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        problem = BadRequest(f"Invalid value for {param}: {message}", param=param)
+    return respond(problem, request.url.path)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 404:
+        return respond(NotFound(f"No such path: {path}", hint="GET /docs lists them all"), path)
+    if error.status_code == 405:
+        response = respond(MethodNotAllowed(f"{request.method} is not allowed on {path}"), path)
+        response.headers.update(error.headers or {})
+        return response
+    return respond(BadRequest(str(error.detail)), path)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    return respond(internal(error), request.url.path)

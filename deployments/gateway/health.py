@@ -1,0 +1,96 @@
+"""`GET /health`: what runs, and how the machine that answers is doing."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+import psutil
+from fastapi import APIRouter
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cluster.errors import HeliostatError
+from deployments.clients import Backends
+
+PROBE_TIMEOUT_S = 2.0  # the same patience that Serve's own health check has
+
+
+class ResponseTimes:
+    """ASGI middleware that remembers how long the last requests took until their first byte."""
+
+    def __init__(self, app: ASGIApp, *, window: deque[float]) -> None:
+        self._app = app
+        self._window = window
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = monotonic()
+
+        async def timed_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._window.append(monotonic() - begun)
+            await send(message)
+
+        await self._app(scope, receive, timed_send)
+
+
+def router(backends: Backends, window: deque[float]) -> APIRouter:
+    """The health route. `window` holds recent response times in seconds."""
+    routes = APIRouter(tags=["Health"])
+
+    @routes.get("/health", summary="What runs, and how well")
+    async def health() -> Response:
+        services = await _services(backends)
+        failed = [name for name, state in services.items() if state != "running"]
+        models_down = all(services[name] != "running" for name in backends.models)
+        status = "healthy" if not failed else "unhealthy" if models_down else "degraded"
+        content: dict[str, Any] = {
+            "status": status,
+            "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "services": services,
+            "performance": _performance(window),
+        }
+        return Response(
+            json.dumps(content),
+            status_code=503 if status == "unhealthy" else 200,
+            media_type="application/json",
+        )
+
+    return routes
+
+
+async def _services(backends: Backends) -> dict[str, str]:
+    probes: dict[str, Awaitable[Any]] = {name: model.card() for name, model in backends.models.items()}
+    if backends.embedder is not None:
+        probes["embedder"] = backends.embedder.card()
+    if backends.retriever is not None:
+        probes["rag_system"] = backends.retriever.health()
+    states = await asyncio.gather(*(_state(probe) for probe in probes.values()))
+    return {"backend": "running", **dict(zip(probes, states, strict=True))}
+
+
+async def _state(probe: Awaitable[Any]) -> str:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            answer = await probe
+    except TimeoutError:
+        return "silent"
+    except HeliostatError as error:
+        return error.code
+    return str(getattr(answer, "status", "running"))
+
+
+def _performance(window: deque[float]) -> dict[str, str]:
+    average = f"{1000 * sum(window) / len(window):.0f}ms" if window else "n/a"
+    return {
+        "response_time_avg": average,
+        "memory_usage": f"{psutil.virtual_memory().percent:.0f}%",
+        "cpu_usage": f"{psutil.cpu_percent():.0f}%",
+    }
