@@ -159,7 +159,8 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, name: str) -> 
 def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ...], str]) -> SettingsError:
     """The first problem, as one line with file or variable, key, and what would be right."""
     problems = error.errors()
-    first = problems[0]
+    # A misspelt key is reported twice, as unknown and as missing: the unknown one tells more.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     path = tuple(str(part) for part in first["loc"])
     keys = tuple(part for part in path if part not in ENGINE_KINDS)
     where = sources.get(keys, origin)

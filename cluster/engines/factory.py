@@ -1,0 +1,44 @@
+"""The engine that settings name. Heavy adapters are imported only when one is asked for."""
+
+from cluster.engines.protocol import ChatEngine, EmbeddingEngine
+from cluster.engines.source import resolve_source
+from cluster.errors import StartFailed
+from cluster.settings import HashSettings, ModelSettings, ScriptedSettings, SentenceSettings, Settings, VllmSettings
+
+SCRIPTED_CONTEXT = 4096  # words, where the model's settings say nothing
+
+
+def chat_engine(model: ModelSettings, settings: Settings) -> ChatEngine:
+    """Build a chat engine, not yet started. Raises StartFailed when its folder does not exist."""
+    if isinstance(model.engine, ScriptedSettings):
+        from cluster.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine(model.engine, model.id, model.context_length or SCRIPTED_CONTEXT)
+    if isinstance(model.engine, VllmSettings):
+        source = resolve_source(model.engine.source, settings.hub)
+        from cluster.engines.vllm import VllmEngine
+
+        return VllmEngine(
+            model.engine,
+            model.id,
+            source=source,
+            context_length=model.context_length,
+            hub=settings.hub,
+        )
+    raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not chat", hint="vllm or scripted")
+
+
+def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngine:
+    """Build an embedding engine, not yet started. Raises StartFailed when its folder does not exist."""
+    if isinstance(model.engine, HashSettings):
+        from cluster.engines.hashing import HashEmbedder
+
+        return HashEmbedder(model.engine)
+    if isinstance(model.engine, SentenceSettings):
+        from cluster.engines.sentence import BUILTIN, SentenceEngine
+
+        source = model.engine.source
+        if source != BUILTIN:
+            source = resolve_source(source, settings.hub)
+        return SentenceEngine(model.engine, source=source, context_length=model.context_length, hub=settings.hub)
+    raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence or hash")

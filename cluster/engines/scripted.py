@@ -1,0 +1,157 @@
+"""The deterministic fake chat engine: it answers by rule, and fails, waits and dies on request.
+
+The rule: the last user message is echoed word by word. A prompt with numbered passages and a question is
+answered from passage 1, with its number. A seed and a temperature above 0 move words about, further with a
+higher temperature or top_p; the same seed always moves them the same way. Without a seed nothing moves.
+A token is a word.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from hashlib import blake2b
+from itertools import cycle, islice
+
+from cluster.engines.completions import PARAMETERS, ChatRequest, Delta, Writer, events, parse, room, whole
+from cluster.engines.stopping import StopMatcher
+from cluster.errors import EngineDead, EngineFailure
+from cluster.settings import ScriptedSettings
+from cluster.types import Capabilities, ChatCall, Task
+
+FIRST_PASSAGE = re.compile(r"\[1\]\s*(.+?)(?=\n\s*\[\d+\]|\n\s*Question:|\Z)", re.DOTALL)
+QUESTION = re.compile(r"^\s*Question:", re.MULTILINE)
+NOTHING_SAID = "(silence)"  # an answer has at least one token, also to a message without words
+
+
+class ScriptedEngine:
+    """A chat engine without a model. model: the id that answers carry. context_length: in words."""
+
+    def __init__(self, settings: ScriptedSettings, model: str, context_length: int = 4096) -> None:
+        self._settings = settings
+        self._model = model
+        self._context_length = context_length
+        self._calls = 0
+        self._running = 0
+        self._started = False
+        self._dead = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Text only; every parameter in the set is honoured, every other refused."""
+        return Capabilities(task=Task.CHAT, context_length=self._context_length, parameters=PARAMETERS)
+
+    @property
+    def revision(self) -> str:
+        """A hash of the settings: they are all the weights there are."""
+        return blake2b(self._settings.model_dump_json().encode(), digest_size=6).hexdigest()
+
+    @property
+    def running(self) -> int:
+        """Calls that are being answered now."""
+        return self._running
+
+    async def start(self) -> None:
+        """Wait as long as the settings say."""
+        await asyncio.sleep(self._settings.start_delay_s)
+        self._started = True
+
+    async def stop(self) -> None:
+        """Refuse further calls."""
+        self._started = False
+
+    async def check_health(self) -> None:
+        """Raise EngineDead once the engine has died or while it is not started."""
+        if self._dead:
+            raise EngineDead(f"The engine of {self._model} died at call {self._settings.die_after}, as scripted")
+        if not self._started:
+            raise EngineDead(f"The engine of {self._model} is not running")
+
+    async def chat(self, call: ChatCall) -> bytes:
+        """Answer with one `chat.completion`."""
+        request = parse(call.body)
+        return await whole(self._writer(request, call), request.choices, self._deltas(request))
+
+    async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
+        """Answer with server-sent events."""
+        request = parse(call.body)
+        source = events(self._writer(request, call), request.choices, self._deltas(request))
+        async with aclosing(source) as lines:  # type: ignore[type-var]  # `events` is a generator
+            async for line in lines:
+                yield line
+
+    def _writer(self, request: ChatRequest, call: ChatCall) -> Writer:
+        return Writer(
+            request_id=call.request_id,
+            model=self._model,
+            fingerprint=f"scripted-{self.revision}",
+            prompt_tokens=_prompt_tokens(request),
+            include_usage=request.include_usage,
+        )
+
+    async def _deltas(self, request: ChatRequest) -> AsyncIterator[Delta]:
+        await self.check_health()
+        limit = room(_prompt_tokens(request), request.limit, self._context_length)
+        self._count_call()
+        self._running += 1
+        try:
+            await asyncio.sleep(self._settings.first_token_delay_s)
+            produced = 0
+            for index in range(request.choices):
+                words = _words(request, index, self._settings.tokens)
+                matcher = StopMatcher(request.stops)
+                reason = "length" if len(words) > limit else "stop"
+                for position, word in enumerate(words[:limit]):
+                    if produced == self._settings.fail_after_tokens:
+                        raise EngineFailure(f"{self._model} failed after {produced} tokens, as scripted")
+                    await asyncio.sleep(self._settings.token_delay_s if produced else 0)
+                    produced += 1
+                    shown = matcher.push(word if position == 0 else f" {word}")
+                    yield Delta(index=index, text=shown, tokens=1)
+                    if matcher.stopped:
+                        reason = "stop"
+                        break
+                yield Delta(index=index, text=matcher.flush(), finish_reason=reason)
+        finally:
+            self._running -= 1
+
+    def _count_call(self) -> None:
+        """Let this call fail, or the engine die, when the script says so."""
+        self._calls += 1
+        settings = self._settings
+        if settings.die_after and self._calls >= settings.die_after:
+            self._dead = True
+            raise EngineDead(f"The engine of {self._model} died at call {self._calls}, as scripted")
+        if settings.fail_every and self._calls % settings.fail_every == 0:
+            raise EngineFailure(f"{self._model} failed at call {self._calls}, as scripted")
+
+
+def _prompt_tokens(request: ChatRequest) -> int:
+    return sum(len(message.text.split()) for message in request.messages)
+
+
+def _words(request: ChatRequest, index: int, tokens: int | None) -> list[str]:
+    """The words of one choice's answer."""
+    words = _answer(request).split() or [NOTHING_SAID]
+    if tokens is not None:
+        words = list(islice(cycle(words), tokens))
+    temperature = 1.0 if request.temperature is None else request.temperature
+    if request.seed is None or temperature == 0:
+        return words
+    reach = temperature * (1.0 if request.top_p is None else request.top_p) * len(words)
+    order = sorted(range(len(words)), key=lambda at: at + reach * _draw(request.seed, index, at))
+    return [words[at] for at in order]
+
+
+def _answer(request: ChatRequest) -> str:
+    text = "\n".join(message.text for message in request.messages)
+    passage = FIRST_PASSAGE.search(text)
+    if passage is not None and QUESTION.search(text):
+        return f"{passage.group(1).strip()} [1]"
+    return request.last("user") or request.messages[-1].text
+
+
+def _draw(seed: int | None, index: int, at: int) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments."""
+    digest = blake2b(f"{seed}/{index}/{at}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

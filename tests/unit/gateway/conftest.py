@@ -1,0 +1,101 @@
+"""The gateway's app over engines without a model, asked through ASGI: no Ray, no sockets."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from cluster.config import resolve
+from cluster.engines.hashing import HashEmbedder
+from cluster.engines.scripted import ScriptedEngine
+from cluster.settings import HashSettings, ScriptedSettings, Settings
+from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
+from deployments.clients import Backends
+from deployments.gateway import errors, health, openai
+from deployments.gateway.middleware import BodyLimit, RequestIds
+
+
+class LocalModel:
+    """A chat model without a replica around it."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self.engine = engine
+
+    async def card(self) -> ModelCard:
+        await self.engine.check_health()
+        return ModelCard(
+            id="echo", engine="scripted", revision="r", created=1, capabilities=self.engine.capabilities
+        )
+
+    async def chat(self, call: ChatCall) -> bytes:
+        return await self.engine.chat(call)
+
+    def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
+        return self.engine.stream(call)
+
+
+class LocalEmbedder:
+    def __init__(self) -> None:
+        self.engine = HashEmbedder(HashSettings(dimensions=16))
+        self.engine.start()
+
+    async def card(self) -> ModelCard:
+        return ModelCard(id="hash", engine="hash", revision="r", created=1, capabilities=self.engine.capabilities)
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        return self.engine.embed(call.inputs)
+
+
+def settings_with(**changes: Any) -> Settings:
+    models = [
+        {"id": "echo", "engine": {"kind": "scripted"}},
+        {"id": "hash", "engine": {"kind": "hash", "dimensions": 16}},
+    ]
+    return resolve({"models": models, **changes}, {})
+
+
+@pytest.fixture
+async def model() -> LocalModel:
+    return await started()
+
+
+async def started(**script: Any) -> LocalModel:
+    engine = ScriptedEngine(ScriptedSettings(**script), "echo", 64)
+    await engine.start()
+    return LocalModel(engine)
+
+
+def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
+    from collections import deque
+
+    settings = settings or settings_with()
+    backends = Backends(models={"echo": model}, embedder=LocalEmbedder())
+    app = FastAPI()
+    errors.install(app)
+    app.include_router(openai.router(backends, settings))
+    app.include_router(health.router(backends, deque()))
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
+    app.add_middleware(RequestIds)
+    return app
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+
+@pytest.fixture
+async def client(model: LocalModel) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app_over(model)) as client:
+        yield client
+
+
+@pytest.fixture
+def ask(client: httpx.AsyncClient) -> Callable[..., Any]:
+    async def post(**fields: Any) -> httpx.Response:
+        body = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}], **fields}
+        return await client.post("/v1/chat/completions", json=body)
+
+    return post
