@@ -1,0 +1,189 @@
+"""`heliostat demo`: the main job on real input through real parts, then one report.
+
+Every step checks that it did real work; one that did not fails the demo with a non-zero exit.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cluster import ports
+from cluster.config import home, load_config
+from cluster.engines.source import project_root
+from cluster.errors import HeliostatError, NotRunning, StartFailed
+from cluster.state import ClusterState, read_state
+
+CONFIG = "configs/demo.yaml"
+SWEEP = "configs/sweeps/demo.yaml"
+DOCUMENTS = ("docs", "README.md")
+GUIDE = "field-guide.pdf"
+QUESTION = "Where does Mirela Oskan live?"  # only the PDF that the demo ships can answer it
+CHAT = "Tell me a short story about a mirror."
+MIN_CELLS = 24
+TIMEOUT_S = 120.0
+
+console = Console()
+
+
+class DemoFailed(HeliostatError):
+    """A step of the demo did not do real work."""
+
+    code = "demo_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A row of the report."""
+
+    step: str
+    outcome: str
+
+
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="Stop when the report is printed.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the endpoint; the config's, or a free one.")] = None,
+) -> None:
+    """Start, ingest, ask, chat and sweep on the built-in models; then a report, and serve until Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    ours = not _running()
+    try:
+        begun = time.monotonic()
+        if ours:
+            _up(port)
+        state = read_state(home())
+        lines = [Line(step="start", outcome=f"{time.monotonic() - begun:.0f} s until ready")]
+        lines += _steps(state)
+        _report(lines, state)
+        if ours and not exit_:
+            console.print(f"Serving on {state.url} until Ctrl-C.")
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+    finally:
+        if ours:
+            _heliostat("down", "stop")
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _running() -> bool:
+    """Whether this home's cluster is up already; the demo then uses it and leaves it running."""
+    try:
+        state = read_state(home())
+        return httpx.get(f"{state.url}/health", timeout=5).status_code == 200
+    except (NotRunning, httpx.HTTPError):
+        return False
+
+
+def _up(port: int | None) -> None:
+    configured = load_config(project_root() / CONFIG).document["http_options"]["port"]
+    chosen = port or (configured if ports.is_free(configured) else _free_port())
+    if chosen != configured and port is None:
+        console.print(f"Port {configured} is taken; using {chosen}.")
+    _heliostat("up", "start", str(project_root() / CONFIG), "--port", str(chosen), "--detach")
+
+
+def _free_port() -> int:
+    return ports.free_block(1)
+
+
+def _heliostat(command: str, step: str, *arguments: str) -> None:
+    """Run one of our own commands, its output shown; a failure of it is a failure of the step."""
+    argv = [sys.executable, "-m", "deployments", command, *arguments]
+    if subprocess.run(argv, check=False, cwd=project_root()).returncode != 0:
+        raise DemoFailed(f"The step '{step}' failed", hint=f"heliostat {command} says why, above")
+
+
+def _steps(state: ClusterState) -> Iterator[Line]:
+    with httpx.Client(base_url=state.url, timeout=TIMEOUT_S) as client:
+        model = load_config(state.config).settings.chat_models[0].id
+        for title, step in (
+            ("Documents", lambda: _ingest(client)),
+            ("Question", lambda: _ask(client)),
+            ("Chat", lambda: _chat(client, model)),
+            ("Sweep", _sweep),
+        ):
+            console.rule(title)
+            yield step()
+
+
+def _ingest(client: httpx.Client) -> Line:
+    begun = time.monotonic()
+    _heliostat("ingest", "documents", *DOCUMENTS)
+    documents = client.get("/api/v1/documents").raise_for_status().json()["documents"]
+    chunks = sum(document["chunks"] for document in documents)
+    if not any(document["source"].endswith(GUIDE) for document in documents) or chunks < len(documents):
+        raise DemoFailed(f"The document {GUIDE} is not in the store", hint=f"{len(documents)} documents are")
+    outcome = f"{len(documents)} documents, {chunks} chunks in {time.monotonic() - begun:.0f} s"
+    return Line(step="documents", outcome=outcome)
+
+
+def _ask(client: httpx.Client) -> Line:
+    console.print(f"? {QUESTION}", style="bold", markup=False)
+    reply = client.post("/api/v1/rag/query", json={"query": QUESTION}).raise_for_status().json()
+    console.print(reply["answer"], markup=False)
+    cited = [citation for citation in reply["citations"] if citation["source"].endswith(GUIDE)]
+    if not reply["answer"].strip() or not cited or reply["usage"]["completion_tokens"] < 1:
+        raise DemoFailed("The question was not answered from the PDF", hint=f"the reply was {reply}")
+    best = cited[0]
+    where = f"{best['source']}, page {best['page']}, score {best['score']:.2f}"
+    console.print(f"[{best['index']}] {where}", style="dim", markup=False)
+    return Line(step="question", outcome=f"“{reply['answer'].strip()}” from {where}")
+
+
+def _chat(client: httpx.Client, model: str) -> Line:
+    console.print(f"? {CHAT}", style="bold", markup=False)
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": CHAT}],
+        "max_tokens": 120,
+        "temperature": 0.7,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    begun = time.monotonic()
+    first, pieces, usage = 0.0, 0, None
+    for chunk in _events(client, body):
+        usage = chunk.get("usage") or usage
+        text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+        if text:
+            first = first or time.monotonic() - begun
+            pieces += 1
+            console.print(text, end="", markup=False, highlight=False)
+    console.print()
+    took = time.monotonic() - begun
+    if usage is None or usage["completion_tokens"] < 2 or pieces < 2:
+        raise DemoFailed("The chat did not arrive as a stream", hint=f"{pieces} pieces, usage {usage}")
+    tokens = usage["completion_tokens"]
+    outcome = f"{tokens} tokens, first after {first * 1000:.0f} ms, {tokens / took:.0f} tokens/s"
+    return Line(step="chat", outcome=outcome)
+
+
+def _events(client: httpx.Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        response.raise_for_status()
+        for line in response.iter_lines():
+            data = line.removeprefix("data: ")
+            if data == "[DONE]":
+                return
+            if data:
+                event: dict[str, Any] = json.loads(data)
+                if "error" in event:
+                    raise DemoFailed("The stream broke", hint=str(event["error"]))
+                yield event
+    raise DemoFailed("The stream ended without [DONE]")

@@ -1,0 +1,49 @@
+"""The whole Serve graph in one process: Serve's local testing mode, engines without a model."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from ray import serve
+
+from cluster.config import resolve
+from cluster.settings import Settings
+from deployments.app import build
+
+GRAPH = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(GRAPH):
+            item.add_marker(pytest.mark.graph)
+
+
+@pytest.fixture(scope="session")
+def graph_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    args = {
+        "home": str(tmp_path_factory.mktemp("home")),
+        "models": [
+            {"id": "echo", "context_length": 512, "engine": {"kind": "scripted"}},
+            {"id": "slow/echo", "engine": {"kind": "scripted", "token_delay_s": 0.05, "tokens": 200}},
+            {"id": "hash", "engine": {"kind": "hash"}},
+        ],
+        "documents": {"min_score": 0.05},
+        "stores": {"vectors": {"kind": "memory"}},
+    }
+    return resolve(args, {})
+
+
+@pytest.fixture(scope="session")
+def graph_app(graph_settings: Settings) -> Iterator[FastAPI]:
+    handle = serve.run(build(graph_settings), name="graph", _local_testing_mode=True)
+    yield handle.asgi.remote().result()
+
+
+@pytest.fixture
+async def graph(graph_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(graph_app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+        yield client
