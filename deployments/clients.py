@@ -5,14 +5,29 @@ clients in `app.py`, and tests pass fakes. This is the one place where Serve's l
 cast, and where a failure that crossed a process becomes one of our errors again.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cluster.errors import HeliostatError, Overloaded, ReplicaLost
-from cluster.types import Answer, ChatCall, Document, EmbeddingCall, Embeddings, Health, ModelCard, Passage
+from cluster.types import (
+    Answer,
+    ChatCall,
+    Chunk,
+    Document,
+    EmbedderIdentity,
+    EmbeddingCall,
+    Embeddings,
+    Health,
+    ModelCard,
+    Passage,
+)
+from pipelines.documents.parsed import ParsedDocument
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from ray.serve.handle import DeploymentHandle
 
 RETRY_AFTER_S = 1.0  # a full queue of short generations drains within about a second
@@ -31,6 +46,10 @@ class ChatModel(Protocol):
 
     def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         """Server-sent events, several to an item where they came faster than they left."""
+        ...
+
+    async def health(self) -> Health:
+        """How a replica is, and its load: `running` is the calls it is answering."""
         ...
 
 
@@ -109,6 +128,10 @@ class ChatModelClient:
         finally:
             response.cancel()
 
+    async def health(self) -> Health:
+        """How a replica is, and its load."""
+        return cast(Health, await _reply(self._unary.health.remote()))
+
 
 class EmbedderClient:
     """The embedding model behind a Serve handle."""
@@ -123,6 +146,59 @@ class EmbedderClient:
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         """Vectors in the order of the inputs."""
         return cast(Embeddings, await _reply(self._handle.embed.remote(call)))
+
+
+class ChunkingEmbedderClient(EmbedderClient):
+    """The embedding model as the retriever sees it: it cuts documents too, with its own tokenizer."""
+
+    async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
+        """The chunks of a parsed document, in order."""
+        call = self._handle.cut.remote(parsed, document_id=document_id, source=source)
+        return cast("tuple[Chunk, ...]", await _reply(call))
+
+
+class VectorsClient:
+    """The vector store's owner behind a Serve handle; see cluster.stores.vectors.VectorStore."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._handle = handle
+
+    async def held(self, document_id: str, *, chunker: str) -> Document | None:
+        """The published document, where it was cut by this chunker."""
+        return cast("Document | None", await _reply(self._handle.held.remote(document_id, chunker=chunker)))
+
+    async def missing(self, ids: Sequence[str]) -> list[str]:
+        """Those of the chunk ids that are not stored."""
+        return cast("list[str]", await _reply(self._handle.missing.remote(list(ids))))
+
+    async def upsert(
+        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
+    ) -> None:
+        """Write chunks and their vectors."""
+        await _reply(self._handle.upsert.remote(tuple(chunks), vectors, chunker=chunker, identity=identity))
+
+    async def publish(self, document: Document, *, chunker: str) -> None:
+        """Make a document visible under its source."""
+        await _reply(self._handle.publish.remote(document, chunker=chunker))
+
+    async def query(
+        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
+    ) -> tuple[Passage, ...]:
+        """The nearest published chunks, best first."""
+        call = self._handle.query.remote(vector, limit=limit, identity=identity)
+        return cast("tuple[Passage, ...]", await _reply(call))
+
+    async def documents(self) -> tuple[Document, ...]:
+        """All published documents, newest first."""
+        return cast("tuple[Document, ...]", await _reply(self._handle.documents.remote()))
+
+    async def delete(self, document_id: str) -> Document:
+        """Forget a document and its chunks."""
+        return cast(Document, await _reply(self._handle.delete.remote(document_id)))
+
+    async def health(self) -> Health:
+        """How the store is, and how much it holds."""
+        return cast(Health, await _reply(self._handle.health.remote()))
 
 
 class RetrieverClient:
@@ -160,6 +236,9 @@ class RetrieverClient:
 async def _reply(response: Any) -> Any:
     try:
         return await response
+    except asyncio.CancelledError:
+        response.cancel()  # awaiting it alone leaves the replica at work for nobody
+        raise
     except Exception as error:  # the border of the process: everything is translated here, once
         raise translate(error) from error
 

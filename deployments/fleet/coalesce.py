@@ -1,7 +1,7 @@
 """From one event a token to fewer, larger chunks: what a stream costs is counted in items, not bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 
 class Coalescer:
@@ -22,7 +22,7 @@ class Coalescer:
         """How many streams are open now."""
         return self._streams
 
-    async def join(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def join(self, events: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The same bytes in the same order, in fewer items. Closing it closes `events`."""
         self._streams += 1
         backlog = _Backlog()

@@ -1,11 +1,12 @@
 """A chat model's replica: a shell that gives an engine its life, its health check and its streams."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 
 from cluster.engines.factory import chat_engine
 from cluster.settings import ModelSettings, Settings
-from cluster.types import ChatCall, ModelCard
+from cluster.types import ChatCall, Health, ModelCard
 from deployments.fleet.coalesce import Coalescer
 
 
@@ -18,6 +19,7 @@ class ModelReplica:
         self._kind = model.engine.kind
         self._engine = chat_engine(model, settings)
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
+        self._running = 0
         await self._engine.start()
         self._loaded = int(time.time())
 
@@ -33,16 +35,20 @@ class ModelReplica:
 
     async def chat(self, call: ChatCall) -> bytes:
         """One `chat.completion`, as JSON. Raises what ChatEngine.chat raises."""
-        return await self._engine.chat(call)
+        with self._counted():
+            return await self._engine.chat(call)
 
     async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         """Server-sent events, joined under load. Raises what ChatEngine.stream raises."""
-        joined = self._coalescer.join(self._engine.stream(call))
-        try:
-            async for chunk in joined:
-                yield chunk
-        finally:
-            await joined.aclose()  # type: ignore[attr-defined]  # a generator; the protocol says iterator
+        with self._counted():
+            async with aclosing(self._coalescer.join(self._engine.stream(call))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def health(self) -> Health:
+        """Whether the engine lives, and how many calls it is answering."""
+        await self._engine.check_health()
+        return Health(status="running", figures={"running": self._running})
 
     async def check_health(self) -> None:
         """Called by Serve every second; raising replaces this replica."""
@@ -51,3 +57,11 @@ class ModelReplica:
     async def __del__(self) -> None:
         """Called by Serve when it stops the replica."""
         await self._engine.stop()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1

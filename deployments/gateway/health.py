@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import HeliostatError
+from cluster.types import Health
 from deployments.clients import Backends
 
 PROBE_TIMEOUT_S = 2.0  # the same patience that Serve's own health check has
@@ -47,7 +48,8 @@ def router(backends: Backends, window: deque[float]) -> APIRouter:
 
     @routes.get("/health", summary="What runs, and how well")
     async def health() -> Response:
-        services = await _services(backends)
+        parts = await _parts(backends)
+        services = {name: part.status for name, part in parts.items()}
         failed = [name for name, state in services.items() if state != "running"]
         models_down = all(services[name] != "running" for name in backends.models)
         status = "healthy" if not failed else "unhealthy" if models_down else "degraded"
@@ -56,6 +58,7 @@ def router(backends: Backends, window: deque[float]) -> APIRouter:
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "services": services,
             "performance": _performance(window),
+            "load": {name: parts[name].figures for name in backends.models if parts[name].figures},
         }
         return Response(
             json.dumps(content),
@@ -66,25 +69,25 @@ def router(backends: Backends, window: deque[float]) -> APIRouter:
     return routes
 
 
-async def _services(backends: Backends) -> dict[str, str]:
-    probes: dict[str, Awaitable[Any]] = {name: model.card() for name, model in backends.models.items()}
+async def _parts(backends: Backends) -> dict[str, Health]:
+    probes: dict[str, Awaitable[Any]] = {name: model.health() for name, model in backends.models.items()}
     if backends.embedder is not None:
         probes["embedder"] = backends.embedder.card()
     if backends.retriever is not None:
         probes["rag_system"] = backends.retriever.health()
     states = await asyncio.gather(*(_state(probe) for probe in probes.values()))
-    return {"backend": "running", **dict(zip(probes, states, strict=True))}
+    return {"backend": Health(status="running"), **dict(zip(probes, states, strict=True))}
 
 
-async def _state(probe: Awaitable[Any]) -> str:
+async def _state(probe: Awaitable[Any]) -> Health:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             answer = await probe
     except TimeoutError:
-        return "silent"
+        return Health(status="silent")
     except HeliostatError as error:
-        return error.code
-    return str(getattr(answer, "status", "running"))
+        return Health(status=error.code, detail=error.message)
+    return answer if isinstance(answer, Health) else Health(status="running")
 
 
 def _performance(window: deque[float]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The whole Serve graph in one process: Serve's local testing mode, engines without a model."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -37,9 +37,10 @@ def graph_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def graph_app(graph_settings: Settings) -> Iterator[FastAPI]:
+def graph_app(graph_settings: Settings) -> FastAPI:
     handle = serve.run(build(graph_settings), name="graph", _local_testing_mode=True)
-    yield handle.asgi.remote().result()
+    app: FastAPI = handle.asgi.remote().result()
+    return app
 
 
 @pytest.fixture

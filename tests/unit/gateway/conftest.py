@@ -11,7 +11,7 @@ from cluster.config import resolve
 from cluster.engines.hashing import HashEmbedder
 from cluster.engines.scripted import ScriptedEngine
 from cluster.settings import HashSettings, ScriptedSettings, Settings
-from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
+from cluster.types import ChatCall, EmbeddingCall, Embeddings, Health, ModelCard
 from deployments.clients import Backends
 from deployments.gateway import errors, health, openai
 from deployments.gateway.middleware import BodyLimit, RequestIds
@@ -31,6 +31,10 @@ class LocalModel:
 
     async def chat(self, call: ChatCall) -> bytes:
         return await self.engine.chat(call)
+
+    async def health(self) -> Health:
+        await self.engine.check_health()
+        return Health(status="running", figures={"running": self.engine.running})
 
     def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         return self.engine.stream(call)

@@ -1,0 +1,114 @@
+import sys
+
+import pytest
+
+from cluster.errors import (
+    BrokenDocument,
+    EmptyDocument,
+    EncryptedDocument,
+    HeliostatError,
+    PayloadTooLarge,
+    UnsupportedDocument,
+)
+from cluster.settings import DocumentSettings
+from pipelines.documents.pdf import parse_pdf
+from pipelines.documents.reader import read
+from tests.unit.documents.pdfs import pdf
+
+SETTINGS = DocumentSettings()
+
+
+def test_a_pdf_keeps_its_pages_and_the_order_of_its_lines() -> None:
+    parsed = read("guide.pdf", pdf("First line\nSecond line", "", "Third page"), SETTINGS)
+    assert parsed.pages == 3
+    assert [(section.page, parsed.text[section.start : section.end]) for section in parsed.sections] == [
+        (1, "First line\nSecond line"),
+        (3, "Third page"),
+    ]
+
+
+def test_a_pdf_with_a_password_is_called_encrypted() -> None:
+    with pytest.raises(EncryptedDocument, match=r"secret\.pdf: the PDF needs a password"):
+        read("secret.pdf", pdf("Hidden", password="open sesame"), SETTINGS)
+
+
+def test_a_pdf_without_text_is_called_empty_and_says_so() -> None:
+    with pytest.raises(EmptyDocument, match=r"scan\.pdf: no text on its 2 pages"):
+        read("scan.pdf", pdf("", ""), SETTINGS)
+
+
+def test_a_pdf_over_the_page_limit_is_too_large() -> None:
+    with pytest.raises(PayloadTooLarge, match="3 pages, but 2 are allowed"):
+        read("long.pdf", pdf("a", "b", "c"), SETTINGS.model_copy(update={"max_pages": 2}))
+
+
+def test_a_pdf_that_is_cut_off_is_called_broken() -> None:
+    with pytest.raises(BrokenDocument, match=r"half\.pdf"):
+        read("half.pdf", b"%PDF-1.4\n" + b"garbage" * 50, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed its parser (SIGSEGV)"),
+        ("raise SystemExit('no memory')", "parser failed: no memory"),
+        ("import time; time.sleep(60)", "took longer than 0.3 s"),
+    ],
+)
+def test_a_parser_that_crashes_fails_or_hangs_is_a_broken_document(code: str, told: str) -> None:
+    timeout_s = 0.3 if "sleep" in code else 20
+    with pytest.raises(BrokenDocument) as caught:
+        parse_pdf("bad.pdf", b"%PDF-", max_pages=9, timeout_s=timeout_s, worker=(sys.executable, "-c", code))
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "told"),
+    [
+        ("page.pdf", b"<!DOCTYPE html><p>Hi", BrokenDocument, "the content is HTML, not a PDF"),
+        ("page.txt", b"%PDF-1.7 ...", BrokenDocument, "the content is a PDF, not text"),
+        ("page.md", b"PK\x03\x04....", BrokenDocument, "ZIP"),
+        ("photo.png", b"\x89PNG", UnsupportedDocument, ".png files are not read"),
+        ("README", b"text", UnsupportedDocument, "without an extension"),
+        ("a.pdf", b"", EmptyDocument, "0 bytes"),
+        ("a.docx", b"", UnsupportedDocument, ".docx"),
+        ("a.txt", b" \n\t ", EmptyDocument, "white space"),
+        ("a.txt", b"abc\x00def", BrokenDocument, "NUL"),
+        ("a.txt", b"\x01\x02\x03\x04 few letters", BrokenDocument, "binary"),
+        ("a.txt", b"caf\xe9 \x81", BrokenDocument, "neither UTF-8 nor cp1252"),
+        ("a.txt", b"\xff\xfea", BrokenDocument, "utf-16"),
+    ],
+)
+def test_what_cannot_be_read_says_why(name: str, content: bytes, kind: type[HeliostatError], told: str) -> None:
+    with pytest.raises(kind) as caught:
+        read(name, content, SETTINGS)
+    assert name in caught.value.message
+    assert told in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_file_over_the_size_limit_is_too_large() -> None:
+    with pytest.raises(PayloadTooLarge, match="11 bytes, but 10 are allowed"):
+        read("a.txt", b"x" * 11, SETTINGS.model_copy(update={"max_file_bytes": 10}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Zürich — 5 €".encode(),
+        "Zürich — 5 €".encode("utf-8-sig"),
+        "Zürich — 5 €".encode("utf-16"),
+        b"\xfe\xff" + "Zürich — 5 €".encode("utf-16-be"),
+        "Zürich — 5 €".encode("cp1252"),
+    ],
+)
+def test_text_is_decoded_whatever_its_encoding(content: bytes) -> None:
+    assert read("a.txt", content, SETTINGS).text == "Zürich — 5 €"
+
+
+def test_line_ends_become_newlines() -> None:
+    assert read("a.txt", b"one\r\ntwo\rthree\n", SETTINGS).text == "one\ntwo\nthree\n"
+
+
+def test_extensions_are_read_in_any_case() -> None:
+    assert read("A.TXT", b"text", SETTINGS).media_type == "text/plain"

@@ -1,0 +1,14 @@
+"""The fake vector store keeps the promises of all stores."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.settings import DocumentSettings, StoreSettings, VectorSettings
+from cluster.stores.vectors import VectorStore, open_vectors
+from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
+
+
+@pytest.fixture
+def store() -> VectorStore:
+    return open_vectors(StoreSettings(vectors=VectorSettings(kind="memory")), DocumentSettings(), Path())
