@@ -9,19 +9,29 @@ from typing import Any
 
 import httpx
 
+from cluster.config import environment
 from cluster.errors import ClusterError, StartFailed
+from cluster.state import ClusterState
 
 DEPLOY_TIMEOUT_S = 120.0  # the first deploy starts Serve's controller and proxies: 5 to 10 s on 2 cores
 READ_TIMEOUT_S = 15.0
 
 
-class Dashboard:
-    """A client of one dashboard. token_path: file with the cluster's token, None where it has none."""
+def read_token(token_path: str | None) -> str | None:
+    """The token in a file; None without one. Raises ClusterError where the file is gone."""
+    if token_path is None:
+        return None
+    try:
+        return Path(token_path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ClusterError(f"the cluster's token cannot be read: {error}") from None
 
-    def __init__(self, url: str, token_path: str | None) -> None:
-        headers = {}
-        if token_path is not None:
-            headers["authorization"] = f"Bearer {Path(token_path).read_text(encoding='utf-8').strip()}"
+
+class Dashboard:
+    """A client of one dashboard. token: the cluster's, None where it has none."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
         # The dashboard is on this machine or inside the cluster's network: no web proxy between.
         self._client = httpx.Client(base_url=url, headers=headers, timeout=READ_TIMEOUT_S, trust_env=False)
 
@@ -64,3 +74,9 @@ class Dashboard:
             self._client.delete("/api/serve/applications/", timeout=DEPLOY_TIMEOUT_S).raise_for_status()
         except httpx.HTTPError as error:
             raise ClusterError(f"Ray Serve could not be shut down: {error}") from None
+
+
+def open_dashboard(state: ClusterState) -> Dashboard:
+    """A client of the cluster's dashboard, with its token."""
+    token = environment().get("RAY_AUTH_TOKEN") if state.kind == "joined" else None
+    return Dashboard(state.dashboard, token or read_token(state.token_path))

@@ -62,7 +62,7 @@ def holder(port: int) -> Listener | None:
     import psutil
 
     for connection in psutil.net_connections(kind="inet"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
             return _listener(connection.laddr.ip, port, connection.pid)
     return None
 
@@ -93,7 +93,9 @@ def free_block(size: int = BLOCK, *, rng: random.Random | None = None) -> int:
     rng.shuffle(starts)
     taken = _taken()
     for start in starts:
-        if taken.isdisjoint(range(start, start + size)) and all(is_free(start + offset) for offset in range(16)):
+        if taken.isdisjoint(range(start, start + size)) and all(
+            is_free(start + offset) for offset in range(min(16, size))
+        ):
             return start
     raise StartFailed(
         f"no {size} consecutive ports between {LOWEST} and {HIGHEST} are free", hint="stop other clusters"

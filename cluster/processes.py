@@ -1,11 +1,14 @@
-"""The processes of one cluster: every one carries HELIOSTAT_CLUSTER=<id> in its environment.
+"""The processes of one cluster: each carries HELIOSTAT_CLUSTER=<id> in its environment, or descends from one.
 
 Ray's daemons, workers, jobs and HAProxy inherit it, so a cluster is stopped by what it started and by nothing
-else: no `ray stop`, which ends every Ray on the machine, and no orphan left over.
+else: no `ray stop`, which ends every Ray on the machine, and no orphan left over. Descendants count because
+some of Ray's processes overwrite their environment with their title.
 """
 
+import contextlib
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -13,7 +16,26 @@ import psutil
 from cluster.ports import Listener
 
 MARKER = "HELIOSTAT_CLUSTER"
-GRACE_S = 8.0  # Ray's daemons and vLLM end within about three seconds of SIGTERM
+# Replicas that hold something (vectors, engines) end within 1 s of SIGTERM; one that called others through a
+# handle may wait for ever on Ray's dying daemons.
+GRACE_S = 4.0
+INFRASTRUCTURE_GRACE_S = 1.0
+INFRASTRUCTURE = (
+    "ray::ServeController",
+    "ray::ProxyActor",
+    "ray::HAProxyManager",
+    "ray::DashboardAgent",
+    "ray::RuntimeEnvAgent",
+    "ray::IDLE",
+    "ray-dashboard",
+    "/ray/dashboard/",
+    "/ray/_private/log_monitor",
+    "/ray/autoscaler/_private/monitor",
+    "/gcs/gcs_server",
+    "/raylet/raylet",
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +48,12 @@ class Usage:
 
 def marked(cluster_id: str) -> list[psutil.Process]:
     """The live processes of a cluster; never the caller itself."""
-    return [process for process, value in _markers() if value == cluster_id and process.pid != os.getpid()]
+    found = {process.pid: process for process in psutil.process_iter() if _marker(process) == cluster_id}
+    for process in list(found.values()):
+        with contextlib.suppress(psutil.Error):
+            found |= {child.pid: child for child in process.children(recursive=True) if _is_live(child)}
+    found.pop(os.getpid(), None)
+    return list(found.values())
 
 
 def daemons(cluster_id: str) -> dict[str, int]:
@@ -43,31 +70,47 @@ def daemons(cluster_id: str) -> dict[str, int]:
     return found
 
 
+def are_running(pids: Mapping[str, int]) -> bool:
+    """Whether the named processes are still the ones that they were; far cheaper than a search by marker."""
+    for name, pid in pids.items():
+        try:
+            process = psutil.Process(pid)
+            if process.name() != name or not _is_live(process):
+                return False
+        except psutil.Error:
+            return False
+    return True
+
+
 def is_alive(cluster_id: str) -> bool:
     """Whether the cluster's Ray still runs."""
     return len(daemons(cluster_id)) == 2
 
 
 def stop(cluster_id: str, *, grace_s: float = GRACE_S) -> int:
-    """End all processes of a cluster: SIGTERM, then SIGKILL for what outlives the grace. Returns how many."""
-    stopped: set[int] = set()
-    deadline = time.monotonic() + grace_s
-    told: set[int] = set()
+    """End all processes of a cluster: SIGTERM, then SIGKILL for what outlives its grace. Returns how many.
+
+    Replicas and jobs get grace_s to finish what they write; Ray's own processes hold nothing durable, and wait
+    for one another when all are told to stop, so they get INFRASTRUCTURE_GRACE_S after the last of the others.
+    """
+    began = time.monotonic()
+    told: dict[int, psutil.Process] = {}
+    infrastructure_since = began
     while True:
         # Looked up anew each round: a dying raylet may just have started one more worker.
-        alive = marked(cluster_id)
-        if not alive:
-            return len(stopped)
-        late = time.monotonic() > deadline
-        for process in alive:
-            stopped.add(process.pid)
-            if process.pid in told and not late:
-                continue
-            told.add(process.pid)
-            _signal(process, kill=late)
-        psutil.wait_procs(alive, timeout=0.1)
-        if time.monotonic() > deadline + grace_s:
-            return len(stopped)
+        alive = {process.pid: process for process in marked(cluster_id)}
+        alive |= {pid: process for pid, process in told.items() if pid not in alive and _is_live(process)}
+        now = time.monotonic()
+        if not alive or now - began > 2 * grace_s:
+            return len(told)
+        if any(not _is_infrastructure(process) for process in alive.values()):
+            infrastructure_since = now
+        for pid, process in alive.items():
+            late = now - began > grace_s or now - infrastructure_since > INFRASTRUCTURE_GRACE_S
+            if late or pid not in told:
+                told[pid] = process
+                _signal(process, kill=late)
+        psutil.wait_procs(alive.values(), timeout=0.1)
 
 
 def listeners(cluster_id: str) -> tuple[Listener, ...]:
@@ -98,18 +141,26 @@ def usage(cluster_id: str) -> Usage:
     return Usage(processes=len(sizes), memory_bytes=sum(sizes))
 
 
-def _markers() -> list[tuple[psutil.Process, str]]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            value = process.environ().get(MARKER)
-        except (psutil.Error, OSError):
-            continue  # gone meanwhile, or another user's
-        if value:
-            found.append((process, value))
-    return found
+def _marker(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARKER) if _is_live(process) else None
+    except (psutil.Error, OSError):
+        return None  # gone meanwhile, or another user's
+
+
+def _is_live(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _is_infrastructure(process: psutil.Process) -> bool:
+    try:
+        title = " ".join(process.cmdline())
+    except psutil.Error:
+        return True
+    return any(word in title for word in INFRASTRUCTURE)
 
 
 def _signal(process: psutil.Process, *, kill: bool) -> None:

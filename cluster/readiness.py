@@ -73,7 +73,7 @@ def look(details: Mapping[str, Any], applications: Sequence[str]) -> Readiness:
         own = [_part(name, deployment, item) for deployment, item in (application.get("deployments") or {}).items()]
         parts += own
         status = application.get("status")
-        if status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+        if status == "DEPLOY_FAILED":
             failure = failure or _failure(name, application, own)
         elif status != "RUNNING":
             waiting = True

@@ -121,7 +121,7 @@ class GatewaySettings(Strict):
     """The HTTP ingress."""
 
     replicas: int = Field(1, ge=1)
-    cpus: float = Field(0.25, gt=0)
+    cpus: float = Field(0.1, gt=0)
     max_ongoing: int = Field(512, ge=1)
     cors_origins: tuple[str, ...] = ()
 
@@ -186,7 +186,7 @@ class VectorSettings(Strict):
 
     kind: Literal["embedded", "server", "memory"] = "embedded"
     url: str | None = Field(None, description="http://host:port of the Chroma server")
-    cpus: float = Field(0.25, gt=0)
+    cpus: float = Field(0.1, gt=0)
 
     @model_validator(mode="after")
     def _url_of_server(self) -> "VectorSettings":

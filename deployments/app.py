@@ -10,22 +10,28 @@ client → Gateway ─┬→ a deployment for each chat model
 from typing import Any
 
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 
 from cluster.catalog import deployment_name
 from cluster.config import resolve
+from cluster.serve_errors import RETRY_AFTER_S
 from cluster.settings import ModelSettings, Settings
-from deployments.clients import RETRY_AFTER_S
 from deployments.fleet.replica import ModelReplica
 from deployments.gateway.deployment import Gateway
 from deployments.retrieval.embedder import Embedder
 from deployments.retrieval.retriever import Retriever
 from deployments.retrieval.vectors import VectorStore
 
-# A wedged replica is noticed within seconds (3 failures of 2 s); Serve's defaults take minutes.
-HEALTH = {"health_check_period_s": 1.0, "health_check_timeout_s": 2.0}
-DRAIN = {"graceful_shutdown_timeout_s": 5.0, "graceful_shutdown_wait_loop_s": 0.2}
+ALWAYS: dict[str, Any] = {
+    # A wedged replica is noticed within seconds (3 failures of 2 s); Serve's defaults take minutes.
+    "health_check_period_s": 1.0,
+    "health_check_timeout_s": 2.0,
+    # What still generates when a replica stops has this long to end.
+    "graceful_shutdown_timeout_s": 5.0,
+    "graceful_shutdown_wait_loop_s": 0.2,
+}
 BACKPRESSURE = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
+WAITING_CPUS = 0.1  # of a deployment that only waits on others
 
 
 def build(settings: Settings) -> Application:
@@ -36,76 +42,60 @@ def build(settings: Settings) -> Application:
     if settings.embedding_models:
         embedder = _embedder(settings.embedding_models[0], settings)
         retriever = _retriever(settings, embedder, models)
-    gateway = serve.deployment(
+    gateway = _deployment(
         serve.ingress()(Gateway),
-        name="Gateway",
+        "Gateway",
         num_replicas=settings.gateway.replicas,
         max_ongoing_requests=settings.gateway.max_ongoing,
         ray_actor_options={"num_cpus": settings.gateway.cpus},
-        **HEALTH,
-        **DRAIN,
     )
     return gateway.bind(settings, models, embedder, retriever)
 
 
 def _model(model: ModelSettings, settings: Settings) -> Application:
-    replicas = model.replicas
-    scale: dict[str, Any] = {"num_replicas": replicas.max}
-    if replicas.min < replicas.max:
-        scale = {
-            "autoscaling_config": {
-                "min_replicas": replicas.min,
-                "max_replicas": replicas.max,
-                "target_ongoing_requests": replicas.target_ongoing,
-            }
-        }
-    deployment = serve.deployment(
-        ModelReplica,
-        name=deployment_name(model.id),
-        max_ongoing_requests=replicas.max_ongoing,
-        max_queued_requests=replicas.max_queued,
-        backpressure_config=BACKPRESSURE,
-        ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": settings.gpus_of(model)},
-        max_surge_percent=100 if settings.gpus_of(model) == 0 else 0,  # a GPU can't hold old and new at once
-        **scale,
-        **HEALTH,
-        **DRAIN,
-    )
+    # A GPU cannot hold the old and the new replica at once; a CPU can, and nobody waits.
+    surge = 0 if settings.gpus_of(model) else 100
+    options = _replicas(model, settings)
+    deployment = _deployment(ModelReplica, deployment_name(model.id), max_surge_percent=surge, **options)
     return deployment.bind(model, settings)
 
 
 def _embedder(model: ModelSettings, settings: Settings) -> Application:
-    replicas = model.replicas
-    deployment = serve.deployment(
-        Embedder,
-        name="Embedder",
-        num_replicas=replicas.max,
-        max_ongoing_requests=replicas.max_ongoing,
-        max_queued_requests=replicas.max_queued,
-        backpressure_config=BACKPRESSURE,
-        ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": settings.gpus_of(model)},
-        **HEALTH,
-        **DRAIN,
-    )
-    return deployment.bind(model, settings)
+    return _deployment(Embedder, "Embedder", **_replicas(model, settings)).bind(model, settings)
 
 
 def _retriever(settings: Settings, embedder: Application, models: dict[str, Application]) -> Application:
-    vectors = serve.deployment(
+    vectors = _deployment(
         VectorStore,
-        name="VectorStore",
+        "VectorStore",
         num_replicas=1,  # an embedded Chroma has one owner
         max_ongoing_requests=64,
         ray_actor_options={"num_cpus": settings.stores.vectors.cpus},
-        **HEALTH,
-        **DRAIN,
     )
-    retriever = serve.deployment(
-        Retriever,
-        name="Retriever",
-        max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": 0.1},  # it waits on others
-        **HEALTH,
-        **DRAIN,
+    retriever = _deployment(
+        Retriever, "Retriever", max_ongoing_requests=64, ray_actor_options={"num_cpus": WAITING_CPUS}
     )
     return retriever.bind(settings, embedder, vectors.bind(settings), models)
+
+
+def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:
+    """Serve's options for a model's replicas: how many, what each takes, how many may wait."""
+    replicas, gpus = model.replicas, settings.gpus_of(model)
+    options: dict[str, Any] = {
+        "max_ongoing_requests": replicas.max_ongoing,
+        "max_queued_requests": replicas.max_queued,
+        "backpressure_config": BACKPRESSURE,
+        "ray_actor_options": {"num_cpus": replicas.cpus, **({"num_gpus": gpus} if gpus else {})},
+    }
+    if replicas.min == replicas.max:
+        return {**options, "num_replicas": replicas.max}
+    scale = {
+        "min_replicas": replicas.min,
+        "max_replicas": replicas.max,
+        "target_ongoing_requests": replicas.target_ongoing,
+    }
+    return {**options, "autoscaling_config": scale}
+
+
+def _deployment(body: type, name: str, **options: Any) -> Deployment:
+    return serve.deployment(name=name, **{**ALWAYS, **options})(body)

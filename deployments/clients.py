@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from cluster.errors import HeliostatError, Overloaded, ReplicaLost
+from cluster.serve_errors import translate
 from cluster.types import (
     Answer,
     ChatCall,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from ray.serve.handle import DeploymentHandle
-
-RETRY_AFTER_S = 1.0  # a full queue of short generations drains within about a second
 
 
 class ChatModel(Protocol):
@@ -241,21 +239,3 @@ async def _reply(response: Any) -> Any:
         raise
     except Exception as error:  # the border of the process: everything is translated here, once
         raise translate(error) from error
-
-
-def translate(error: Exception) -> Exception:
-    """The error as ours: an error of ours that Ray wrapped, or what Ray's own failures mean to a client."""
-    from ray.exceptions import RayActorError, RayTaskError
-    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-
-    if isinstance(error, RayTaskError) and isinstance(error.cause, HeliostatError):
-        return error.cause
-    if isinstance(error, HeliostatError):
-        return error
-    if isinstance(error, BackPressureError):
-        hint = "wait as long as Retry-After says, then send it again"
-        return Overloaded("The queue of this model is full", hint=hint, retry_after_s=RETRY_AFTER_S)
-    if isinstance(error, RayActorError | DeploymentUnavailableError):
-        hint = "the replica is being replaced; send the request again"
-        return ReplicaLost("The replica that held the request died", hint=hint, retry_after_s=RETRY_AFTER_S)
-    return error

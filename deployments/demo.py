@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -22,7 +21,7 @@ from rich.table import Table
 from cluster import ports
 from cluster.config import home, load_config
 from cluster.engines.source import project_root
-from cluster.errors import HeliostatError, NotRunning, StartFailed
+from cluster.errors import HeliostatError, NotRunning
 from cluster.state import ClusterState, read_state
 
 CONFIG = "configs/demo.yaml"
@@ -112,12 +111,13 @@ def _heliostat(command: str, step: str, *arguments: str) -> None:
 def _steps(state: ClusterState) -> Iterator[Line]:
     with httpx.Client(base_url=state.url, timeout=TIMEOUT_S) as client:
         model = load_config(state.config).settings.chat_models[0].id
-        for title, step in (
-            ("Documents", lambda: _ingest(client)),
-            ("Question", lambda: _ask(client)),
-            ("Chat", lambda: _chat(client, model)),
-            ("Sweep", _sweep),
-        ):
+        steps: dict[str, Callable[[], Line]] = {
+            "Documents": lambda: _ingest(client),
+            "Question": lambda: _ask(client),
+            "Chat": lambda: _chat(client, model),
+            "Sweep": _sweep,
+        }
+        for title, step in steps.items():
             console.rule(title)
             yield step()
 
@@ -187,3 +187,31 @@ def _events(client: httpx.Client, body: dict[str, Any]) -> Iterator[dict[str, An
                     raise DemoFailed("The stream broke", hint=str(event["error"]))
                 yield event
     raise DemoFailed("The stream ended without [DONE]")
+
+
+def _sweep() -> Line:
+    from cluster.stores.runs import Run
+    from pipelines.sweeps.plan import Plan
+    from pipelines.sweeps.spec import load_spec
+
+    plan = Plan(spec=load_spec(project_root() / SWEEP))
+    begun = time.monotonic()
+    _heliostat("sweep", "sweep", "run", str(project_root() / SWEEP), "--yes", "--fresh")
+    took = time.monotonic() - begun
+    run = Run(home(), plan.run_id)
+    rows = run.table(["cell_id", "error_code", "completion_tokens", "text"]).to_pylist()
+    worked = [row for row in rows if row["error_code"] is None and row["completion_tokens"] and row["text"]]
+    if len(worked) != plan.total or plan.total < MIN_CELLS:
+        raise DemoFailed(f"{len(worked)} of {plan.total} cells were run", hint=f"heliostat sweep show {run.id}")
+    outcome = f"{len(rows)} cells in {took:.0f} s, {60 * len(rows) / took:.0f} cells a minute; {run.parts}"
+    return Line(step="sweep", outcome=outcome)
+
+
+def _report(lines: list[Line], state: ClusterState) -> None:
+    table = Table(title="Heliostat: what ran", show_header=False, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in [*lines, Line(step="endpoint", outcome=f"{state.url}/v1, described at {state.url}/docs")]:
+        table.add_row(escape(line.step), escape(line.outcome))
+    console.print()
+    console.print(table)

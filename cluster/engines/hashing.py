@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cluster.errors import BadRequest, UnsupportedParameter
 from cluster.settings import HashSettings
@@ -110,4 +110,4 @@ def _places(word: str, dimensions: int) -> list[tuple[int, int]]:
     """The places that a word touches, with their signs."""
     digest = blake2b(word.encode(), digest_size=8 * SPREAD).digest()
     numbers = [int.from_bytes(digest[at : at + 8]) for at in range(0, len(digest), 8)]
-    return [cast("tuple[int, int]", ((number >> 1) % dimensions, 1 if number & 1 else -1)) for number in numbers]
+    return [((number >> 1) % dimensions, 1 if number & 1 else -1) for number in numbers]

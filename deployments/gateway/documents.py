@@ -1,0 +1,198 @@
+"""The documents' routes: upload, list, delete, search, ask."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, UploadFile
+from pydantic import Field
+from starlette.datastructures import FormData
+from starlette.datastructures import UploadFile as Upload
+from starlette.responses import JSONResponse, Response
+
+from cluster.errors import BadRequest, DocumentNotFound
+from cluster.settings import Settings
+from cluster.types import Document, Passage
+from deployments.clients import Backends, Retriever
+from deployments.gateway import lifetimes
+from deployments.gateway.parsing import parse
+from deployments.gateway.uploads import Jobs, Queued, Refused, Stored, Uploads
+from deployments.gateway.wire import Wire
+
+MAX_PASSAGES = 100
+MAX_QUERY = 8192  # characters: several times what an embedder reads
+FILE_FIELDS = ("file", "files")
+MAX_FILES = 100
+FILE_SCHEMA = {"type": "string", "format": "binary"}
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": FILE_SCHEMA, "files": {"type": "array", "items": FILE_SCHEMA}},
+                }
+            }
+        },
+    }
+}
+
+
+class SearchRequest(Wire):
+    """What to search for."""
+
+    query: str = Field(min_length=1, max_length=MAX_QUERY)
+    limit: int | None = Field(None, ge=1, le=MAX_PASSAGES, description="None: documents.passages")
+
+
+class QuestionRequest(SearchRequest):
+    """What to answer. model: None takes documents.answer_model, or the first chat model."""
+
+    model: str | None = Field(None, min_length=1)
+
+
+class RayJobs:
+    """Ray jobs through `cluster.jobs`."""
+
+    def submit(self, entrypoint: list[str], *, submission_id: str, metadata: dict[str, str], home: Path) -> str:
+        """Start a job; returns its id."""
+        from cluster import jobs
+
+        return jobs.submit(entrypoint, submission_id=submission_id, metadata=metadata, home=home)
+
+    def ended(self, submission_id: str, *, home: Path) -> str | None:
+        """Why a job is over; None while it waits or runs."""
+        from cluster import jobs
+
+        job = jobs.job_status(submission_id, home=home)
+        return f"{job.status}: {job.message}" if job.finished else None
+
+
+def router(backends: Backends, settings: Settings, jobs: Jobs | None = None) -> APIRouter:
+    """The routes under `/api/v1` for documents. jobs: how large uploads are stored, Ray jobs by default."""
+    assert backends.retriever is not None  # without an embedder the app has no documents
+    retriever = backends.retriever
+    routes = APIRouter(prefix="/api/v1", tags=["Documents"])
+    uploads = Uploads(retriever, settings, jobs or RayJobs())
+    _document_routes(routes, retriever, uploads)
+    _question_routes(routes, retriever, settings)
+    return routes
+
+
+def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads) -> None:
+    @routes.post("/documents", status_code=201, summary="Store documents", openapi_extra=UPLOAD_BODY)
+    async def add(request: Request) -> Response:
+        async with request.form(max_files=MAX_FILES) as form:  # closes the files that it spooled to disk
+            return _uploaded([await uploads.take(file) for file in _files(form)])
+
+    @routes.get("/documents", summary="All stored documents, newest first")
+    async def list_documents() -> dict[str, Any]:
+        return {"documents": [_shown(document) for document in await retriever.documents()]}
+
+    @routes.get("/documents/jobs/{job_id}", summary="How far a large upload is")
+    async def job(job_id: str) -> dict[str, Any]:
+        return await uploads.progress(job_id)
+
+    @routes.get("/documents/{document_id}", summary="One document")
+    async def show(document_id: str) -> dict[str, Any]:
+        for document in await retriever.documents():
+            if document.id == document_id:
+                return _shown(document)
+        hint = "GET /api/v1/documents lists all documents"
+        raise DocumentNotFound(f"No document with the id {document_id!r}", hint=hint)
+
+    @routes.delete("/documents/{document_id}", summary="Forget a document")
+    async def remove(document_id: str) -> dict[str, Any]:
+        return _shown(await retriever.remove(document_id))
+
+
+def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings) -> None:
+    timeout_s = settings.limits.generation_timeout_ms / 1000
+
+    @routes.post("/rag/search", summary="The best passages", openapi_extra=_json_body(SearchRequest))
+    async def search(request: Request) -> dict[str, Any]:
+        wanted = parse(SearchRequest, await request.body())
+        limit = wanted.limit or settings.documents.passages
+        return {"passages": _citations(await retriever.search(wanted.query, limit=limit))}
+
+    @routes.post("/rag/query", summary="A grounded answer", openapi_extra=_json_body(QuestionRequest))
+    async def query(request: Request) -> dict[str, Any]:
+        wanted = parse(QuestionRequest, await request.body())
+        limit = wanted.limit or settings.documents.passages
+        request_id = request.state.request_id
+        work = retriever.answer(wanted.query, limit=limit, model=wanted.model, request_id=request_id)
+        answer = await lifetimes.while_connected(request, work, timeout_s=timeout_s)
+        usage = answer.usage
+        return {
+            "answer": answer.text,
+            "model": answer.model,
+            "citations": _citations(answer.passages),
+            "finish_reason": answer.finish_reason,
+            "usage": {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+            },
+        }
+
+
+def _files(form: FormData) -> list[UploadFile]:
+    """The uploaded files. Raises BadRequest for a form without one, or with a field nobody reads."""
+    unknown = sorted(set(form.keys()) - set(FILE_FIELDS))
+    if unknown:
+        raise BadRequest(f"Unknown parameter: {unknown[0]}", param=unknown[0], hint="send the fields file or files")
+    files: list[UploadFile] = []
+    for name, value in form.multi_items():
+        if not isinstance(value, Upload):
+            raise BadRequest(f"{name} is not a file", hint="send it with a filename", param=name)
+        files.append(value)  # type: ignore[arg-type]  # FastAPI's class adds nothing to Starlette's
+    if not files:
+        hint = "multipart/form-data with a field named file: curl -F file=@guide.pdf"
+        raise BadRequest("There is no file in the request", hint=hint, param="file")
+    return files
+
+
+def _uploaded(taken: list[Stored | Queued | Refused]) -> Response:
+    stored = [_shown(one.document) for one in taken if isinstance(one, Stored)]
+    queued = [one.told() for one in taken if isinstance(one, Queued)]
+    refused = [one for one in taken if isinstance(one, Refused)]
+    if not stored and not queued:
+        raise refused[0].error
+    status = 201 if stored else 202
+    if len(taken) == 1:
+        return JSONResponse((stored or queued)[0], status_code=status)
+    errors = [
+        {
+            "source": one.source,
+            "error": {"code": one.error.code, "message": one.error.message, "hint": one.error.hint},
+        }
+        for one in refused
+    ]
+    return JSONResponse({"documents": stored, "jobs": queued, "errors": errors}, status_code=status)
+
+
+def _shown(document: Document) -> dict[str, Any]:
+    return asdict(document)
+
+
+def _citations(passages: tuple[Passage, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "document_id": passage.chunk.document_id,
+            "source": passage.chunk.source,
+            "page": passage.chunk.page,
+            "start": passage.chunk.start,
+            "end": passage.chunk.end,
+            "heading": passage.chunk.heading,
+            "score": round(passage.score, 6),
+            "text": passage.chunk.text,
+        }
+        for index, passage in enumerate(passages, start=1)
+    ]
+
+
+def _json_body(kind: type[Wire]) -> dict[str, Any]:
+    content = {"application/json": {"schema": kind.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,71 @@
+"""The embedding model's replica: a shell of one worker thread and a batcher around an engine."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from cluster.engines.factory import embedding_engine
+from cluster.errors import BadRequest
+from cluster.settings import ModelSettings, Settings
+from cluster.types import Chunk, EmbeddingCall, Embeddings, ModelCard
+from deployments.retrieval.batcher import Batcher
+from pipelines.documents.chunker import cut
+from pipelines.documents.parsed import ParsedDocument
+
+
+class Embedder:
+    """One replica of the embedding model. Its constructor returns when the model is loaded."""
+
+    def __init__(self, model: ModelSettings, settings: Settings) -> None:
+        self._id = model.id
+        self._kind = model.engine.kind
+        self._settings = settings.documents
+        self._engine = embedding_engine(model, settings)
+        self._engine.start()
+        # One thread computes: torch spreads a batch over the cores by itself. Cutting has its own, so that a
+        # long document keeps no query waiting.
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._cutting = ThreadPoolExecutor(1, thread_name_prefix="cut")
+        self._batcher = Batcher(self._engine.embed, self._computing)
+        self._loaded = int(time.time())
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        return ModelCard(
+            id=self._id,
+            engine=self._kind,
+            revision=self._engine.revision,
+            created=self._loaded,
+            capabilities=self._engine.capabilities,
+        )
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """Vectors in the order of the inputs. Raises BadRequest as the engine's `pre` does."""
+        if not call.inputs:
+            raise BadRequest("There is nothing to embed", hint="send at least one input", param="input")
+        return await self._batcher.embed(call.inputs)
+
+    async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
+        """The document's chunks, measured with this model's tokenizer."""
+
+        def work() -> tuple[Chunk, ...]:
+            return cut(
+                parsed,
+                document_id=document_id,
+                source=source,
+                tokenize=self._engine.tokenize,
+                settings=self._settings,
+                model=self._id,
+                context_length=self._engine.capabilities.context_length,
+            )
+
+        return await asyncio.get_running_loop().run_in_executor(self._cutting, work)
+
+    async def check_health(self) -> None:
+        """Called by Serve every second: answering at all shows that the loop is free."""
+
+    def __del__(self) -> None:
+        """Called by Serve when it stops the replica."""
+        for executor in ("_computing", "_cutting"):
+            if hasattr(self, executor):  # absent where the constructor failed
+                getattr(self, executor).shutdown(wait=False)

@@ -1,0 +1,85 @@
+"""The one owner of the vector store: every read and write goes through its single thread."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from cluster.errors import Unavailable
+from cluster.settings import Settings
+from cluster.stores.vectors import open_vectors
+from cluster.types import Chunk, Document, EmbedderIdentity, Health, Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Result = TypeVar("Result")
+
+
+class VectorStore:
+    """Exactly one replica of this runs. See cluster.stores.vectors.VectorStore for what each method promises."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectors")
+        opening = self._thread.submit(open_vectors, settings.stores, settings.documents, settings.home_path)
+        self._store = opening.result()
+
+    async def held(self, document_id: str, *, chunker: str) -> Document | None:
+        """The published document, where it was cut by this chunker."""
+        return await self._run(lambda: self._store.held(document_id, chunker=chunker))
+
+    async def missing(self, ids: Sequence[str]) -> list[str]:
+        """Those of the chunk ids that are not stored."""
+        return await self._run(lambda: self._store.missing(ids))
+
+    async def upsert(
+        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
+    ) -> None:
+        """Write chunks and their vectors. Raises EmbedderMismatch."""
+        await self._run(lambda: self._store.upsert(chunks, vectors, chunker=chunker, identity=identity))
+
+    async def publish(self, document: Document, *, chunker: str) -> None:
+        """Make a document visible under its source."""
+        await self._run(lambda: self._store.publish(document, chunker=chunker))
+
+    async def query(
+        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
+    ) -> tuple[Passage, ...]:
+        """The nearest published chunks. Raises EmbedderMismatch."""
+        return await self._run(lambda: self._store.query(vector, limit=limit, identity=identity))
+
+    async def documents(self) -> tuple[Document, ...]:
+        """All published documents, newest first."""
+        return await self._run(self._store.documents)
+
+    async def delete(self, document_id: str) -> Document:
+        """Forget a document and its chunks. Raises DocumentNotFound."""
+        return await self._run(lambda: self._store.delete(document_id))
+
+    async def health(self) -> Health:
+        """How the store is; figures: `documents` and `chunks`."""
+        try:
+            figures = await self._run(self._figures)
+        except Unavailable as error:
+            return Health(status="failed", detail=error.message)
+        return Health(status="running", figures=figures)
+
+    async def check_health(self) -> None:
+        """Called by Serve every second: answering at all shows that the loop is free."""
+
+    def _figures(self) -> dict[str, float]:
+        return {"documents": float(len(self._store.documents())), "chunks": float(self._store.count())}
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def __del__(self) -> None:
+        """Called by Serve when it stops the replica: the folder is free for the next owner."""
+        if not hasattr(self, "_store"):  # the constructor failed
+            return
+        # Not waited for: the last reference may go in the store's own thread, which would wait for itself.
+        with contextlib.suppress(RuntimeError):  # a second call, or the interpreter is on its way out
+            self._thread.submit(self._store.close)
+        self._thread.shutdown(wait=False)

@@ -1,0 +1,19 @@
+"""`python -m pipelines`: documents, sweeps and training from the command line."""
+
+import typer
+
+from cluster.terminal import run
+from pipelines.documents.command import ingest
+from pipelines.sweeps.command import app as sweeps
+from pipelines.training.__main__ import app as training
+
+app = typer.Typer(
+    help="Work over many rows: documents, sweeps, training.", no_args_is_help=True, add_completion=False
+)
+app.command("ingest")(ingest)
+app.add_typer(sweeps, name="sweep")
+app.add_typer(training, name="train")
+
+
+if __name__ == "__main__":
+    run(app, program="python -m pipelines")

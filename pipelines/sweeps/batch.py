@@ -1,0 +1,72 @@
+"""A batch experiment of the API, run as a Ray job: the same driver, its progress in the SQL database.
+
+The database says what the API shows; the rows are in the run's folder as for any sweep.
+"""
+
+import json
+import time
+from datetime import UTC, datetime
+
+from cluster.errors import HeliostatError
+from cluster.settings import Settings
+from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
+from pipelines.sweeps.driver import become_driver
+from pipelines.sweeps.run import Outcome, Target, run_sweep
+from pipelines.sweeps.spec import read_spec
+from pipelines.sweeps.tally import Progress
+
+NOTE_S = 1.0  # between two writes of the progress
+ERROR_LENGTH = 2000
+
+
+class Bookkeeper:
+    """Writes a sweep's progress to its experiment, not more often than once a second."""
+
+    def __init__(self, experiments: Experiments, experiment: Experiment) -> None:
+        self._experiments = experiments
+        self._experiment = experiment
+        self._noted = -NOTE_S
+
+    def note(self, progress: Progress) -> None:
+        """Called with every look at the sweep."""
+        now = time.monotonic()
+        if now - self._noted < NOTE_S and progress.done < progress.total:
+            return
+        self._noted = now
+        standing = Standing(
+            completed=progress.done,
+            failed=progress.failed,
+            cells_per_minute=progress.cells_per_minute,
+            current_parameters=progress.current,
+            summary=progress.preview,
+            estimated_completion=progress.finish_at(datetime.now(UTC)),
+        )
+        self._experiments.advance(self._experiment.id, self._experiment.submission_id, standing)
+
+    def finish(self, status: str, message: str | None = None) -> None:
+        """Called once, at the end."""
+        message = message[:ERROR_LENGTH] if message else None
+        self._experiments.finish(
+            self._experiment.id, self._experiment.submission_id, status=status, error_message=message
+        )
+
+
+def run_batch(experiment_id: int, settings: Settings, target: Target) -> Outcome:
+    """Run a claimed experiment. Raises as `run_sweep` does, after noting the failure."""
+    experiments = Experiments.open(settings.database_url)
+    experiment = experiments.get(experiment_id)
+    books = Bookkeeper(experiments, experiment)
+    try:
+        become_driver(target.home)
+        outcome = run_sweep(read_spec(json.loads(experiment.spec)), target, books.note)
+    except HeliostatError as error:
+        books.finish(FAILED, error.line())
+        raise
+    except BaseException as error:
+        books.finish(FAILED, f"{type(error).__name__}: {error}")
+        raise
+    if outcome.failed == outcome.total:
+        books.finish(FAILED, f"all {outcome.total} cells failed; `sweep show {outcome.run.id}` has the rows")
+    else:
+        books.finish(COMPLETED)
+    return outcome

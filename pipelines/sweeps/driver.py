@@ -1,0 +1,22 @@
+"""This process as a quiet driver of the cluster: Ray's own notices would be drawn over our progress."""
+
+import logging
+import os
+from pathlib import Path
+
+from cluster.runtime import connect
+
+
+def become_driver(home: Path) -> None:
+    """Connect to the home's cluster. Raises NotRunning or StaleCluster."""
+    # Ray's C++ core writes to stderr whatever Python's loggers say, and warns of each restartable actor.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    connect(home)
+    from ray import serve  # noqa: F401 - importing it configures its logger, which is then told to be quiet
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for name in ("ray.serve", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)

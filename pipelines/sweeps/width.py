@@ -1,0 +1,57 @@
+"""How many cells of a sweep are in flight: as many as allowed, fewer while a model says that it is full.
+
+Halved when the model is overloaded, widened by one for each width of successes: what TCP does to a link.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Width:
+    """A semaphore whose size follows what it sees. most: never wider than that."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now = most
+        self._used = 0
+        self._successes = 0
+        self._generation = 0
+        self._freed = asyncio.Condition()
+
+    @property
+    def now(self) -> int:
+        """The present width."""
+        return self._now
+
+    @property
+    def used(self) -> int:
+        """Slots taken."""
+        return self._used
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[int]:
+        """Hold one slot. Gives the generation of the width, to hand to `narrow`."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._used < self._now)
+            self._used += 1
+        try:
+            yield self._generation
+        finally:
+            self._used -= 1
+            async with self._freed:
+                self._freed.notify_all()
+
+    def narrow(self, generation: int) -> None:
+        """The model was full. Many cells of one generation say so at once: the width halves only once."""
+        if generation == self._generation:
+            self._generation += 1
+            self._now = max(1, self._now // 2)
+            self._successes = 0
+
+    def widen(self) -> None:
+        """A cell went through."""
+        self._successes += 1
+        if self._successes >= self._now and self._now < self._most:
+            self._now += 1
+            self._successes = 0

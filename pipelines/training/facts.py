@@ -1,0 +1,80 @@
+"""Facts about invented things, and the questions they answer."""
+
+from dataclasses import dataclass
+
+from pipelines.training.relations import Relation, whereabouts
+from pipelines.training.vocabulary import ADJECTIVES, ADVERBS, OBJECTS, VERBS, Vocabulary, with_article
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One stated fact: the sentence, a question, and the answer that the sentence holds."""
+
+    subject: str
+    relation: Relation | None
+    sentence: str
+    question: str
+    answer: str
+
+
+def draw_subject(vocabulary: Vocabulary, kind: str) -> str:
+    """Invent a subject of a kind: person, town, device or company.
+
+    Raises:
+        ValueError: for another kind.
+    """
+    if kind == "person":
+        return vocabulary.person()
+    if kind == "town":
+        return vocabulary.name()
+    if kind == "company":
+        return vocabulary.name() + vocabulary.rng.choice(("", "", " Works", " Limited", " and Sons"))
+    if kind == "device":
+        name = vocabulary.name()
+        return name if vocabulary.rng.random() < 0.4 else f"the {name} {vocabulary.pick(OBJECTS)}"
+    raise ValueError(f"no subject of the kind {kind!r}")
+
+
+def state(vocabulary: Vocabulary, relation: Relation, subject: str) -> Fact:
+    """State a relation of a subject with a new value."""
+    value = relation.value(vocabulary)
+    sentence = vocabulary.rng.choice(relation.statements).format(s=subject, v=value)
+    question = vocabulary.rng.choice(relation.questions).format(s=subject)
+    return Fact(
+        subject=subject,
+        relation=relation,
+        sentence=sentence[0].upper() + sentence[1:],
+        question=question,
+        answer=value if value in sentence else sentence,
+    )
+
+
+def describe(vocabulary: Vocabulary) -> Fact:
+    """State something whose answer is its whole sentence, asked for by its topic."""
+    rng = vocabulary.rng
+    if rng.random() < 0.5:
+        topic = vocabulary.name()
+        kind = rng.choice(("tool", "service", "place", "machine", "method", "game", "plant", "part"))
+        purpose = f"{vocabulary.pick(VERBS)} {_object(vocabulary)}"
+        sentence = f"{topic} is {with_article(vocabulary.pick(ADJECTIVES))} {kind} that {purpose}."
+        questions = (f"What is {topic}?", f"What do the passages say about {topic}?", f"Tell me about {topic}.")
+    else:
+        topic = f"the {vocabulary.thing()}"
+        verb = vocabulary.pick(VERBS)
+        ending = rng.choice(("", f" {vocabulary.pick(ADVERBS)}", f" {whereabouts(vocabulary)}"))
+        sentence = f"{topic.capitalize()} {verb} {_object(vocabulary)}{ending}."
+        questions = (
+            f"What do the passages say about {topic}?",
+            f"What does {topic} do?",
+            f"Tell me about {topic}.",
+        )
+    return Fact(subject=topic, relation=None, sentence=sentence, question=rng.choice(questions), answer=sentence)
+
+
+def _object(vocabulary: Vocabulary) -> str:
+    draw = vocabulary.rng.random()
+    if draw < 0.3:
+        return f"the {vocabulary.name()} {vocabulary.pick(OBJECTS)}"
+    if draw < 0.6:
+        return f"the {vocabulary.thing()}"
+    return f"{vocabulary.pick(ADJECTIVES)} {vocabulary.pick(OBJECTS)}s"

@@ -1,0 +1,96 @@
+"""One real cluster for the whole session, started and stopped through the command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster import processes
+from cluster.ports import free_block
+from cluster.state import ClusterState, read_state
+
+ROOT = Path(__file__).parents[2]
+START_S = 280  # below pytest's own limit of 300 s a test, so that the reason is printed
+
+
+def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a command of the home sees: no setting of the caller's own."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HELIOSTAT", "RAY_", "HF_"))}
+    return {**kept, "HELIOSTAT_HOME": str(home), **(extra or {})}
+
+
+def heliostat(
+    home: Path, *args: str, timeout: float = START_S, extra: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of the command line on a home."""
+    return subprocess.run(
+        [sys.executable, "-m", "deployments", *args],
+        cwd=ROOT,
+        env=environment(home, extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningCluster:
+    """The session's cluster. started_in_s: what `up` took, in all."""
+
+    home: Path
+    url: str
+    state: ClusterState
+    started_in_s: float
+    config: Path
+
+    def run(
+        self, *args: str, timeout: float = START_S, extra: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `heliostat …` on the cluster's home."""
+        return heliostat(self.home, *args, timeout=timeout, extra=extra)
+
+    def environment(self) -> dict[str, str]:
+        """What a program needs to reach the cluster with Ray's own tools."""
+        own = {"RAY_ADDRESS": self.state.address, "RAY_API_SERVER_ADDRESS": self.state.dashboard}
+        return environment(
+            self.home, {**self.state.environment, **own, "RAY_DASHBOARD_ADDRESS": self.state.dashboard}
+        )
+
+
+@pytest.fixture
+def new_home() -> Iterator[Path]:
+    """A home with nothing in it; a cluster that a failed test left on it is stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="heliostat-test-"))
+    yield folder
+    if (folder / "run" / "cluster.json").is_file():
+        heliostat(folder, "down", timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RunningCluster]:
+    """configs/demo.yaml, running: real vLLM, real embeddings, an empty home of its own."""
+    home = Path(tempfile.mkdtemp(prefix="heliostat-live-"))
+    config = ROOT / "configs" / "demo.yaml"
+    began = time.monotonic()
+    done = heliostat(
+        home, "up", str(config), "--port", str(free_block(16)), "--detach", "--timeout", str(START_S - 20)
+    )
+    took = time.monotonic() - began
+    if done.returncode != 0:
+        pytest.fail(f"`heliostat up` failed:\n{done.stdout}\n{done.stderr}", pytrace=False)
+    sys.stderr.write(done.stderr)
+    state = read_state(home)
+    yield RunningCluster(home=home, url=state.url, state=state, started_in_s=took, config=config)
+    stopped = heliostat(home, "down", timeout=60)
+    left = [process.cmdline() for process in processes.marked(state.id)]
+    shutil.rmtree(home, ignore_errors=True)
+    assert stopped.returncode == 0, stopped.stderr
+    assert left == [], "processes were left behind"

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import BadRequest, PathNotAllowed, UnsupportedDocument
+from pipelines.documents.selection import select
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    for name in ("docs/a.txt", "docs/deep/b.md", "docs/c.png", "docs/.hidden.txt", "docs/.git/d.md", "other/e.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("text")
+    return tmp_path
+
+
+def sources(*paths: Path, folders: list[Path]) -> list[str]:
+    return [file.source for file in select(paths, [str(folder) for folder in folders])]
+
+
+def test_a_folder_is_searched_and_what_is_hidden_or_of_another_type_is_left_out(library: Path) -> None:
+    assert sources(library / "docs", folders=[library]) == ["docs/a.txt", "docs/deep/b.md"]
+
+
+def test_sources_are_below_the_common_parent_of_the_allowed_folders(library: Path) -> None:
+    assert sources(library / "docs/a.txt", folders=[library / "docs"]) == ["a.txt"]
+    assert sources(library / "docs/a.txt", folders=[library / "docs", library / "other"]) == ["docs/a.txt"]
+
+
+def test_a_file_named_twice_is_read_once(library: Path) -> None:
+    assert sources(library / "docs/a.txt", library / "docs", folders=[library]) == ["docs/a.txt", "docs/deep/b.md"]
+
+
+def test_a_named_file_of_another_type_is_refused(library: Path) -> None:
+    with pytest.raises(UnsupportedDocument, match=r"c\.png: \.png files are not read"):
+        sources(library / "docs/c.png", folders=[library])
+
+
+@pytest.mark.parametrize("path", ["other/e.txt", "docs/../other/e.txt", "docs/link.txt", "missing.txt"])
+def test_a_path_outside_the_allowed_folders_is_refused_however_it_is_written(library: Path, path: str) -> None:
+    (library / "docs/link.txt").symlink_to(library / "other/e.txt")
+    with pytest.raises(PathNotAllowed) as caught:
+        sources(library / path, folders=[library / "docs"])
+    assert str(library / "docs") in str(caught.value.hint)
+
+
+def test_a_link_inside_a_folder_that_leads_outside_is_left_out(library: Path) -> None:
+    (library / "docs/link.txt").symlink_to(library / "other/e.txt")
+    assert sources(library / "docs", folders=[library / "docs"]) == ["a.txt", "deep/b.md"]
+
+
+def test_a_missing_path_and_a_folder_with_nothing_to_read_are_named(library: Path) -> None:
+    with pytest.raises(BadRequest, match="no such file"):
+        sources(library / "nowhere.txt", folders=[library])
+    (library / "empty").mkdir()
+    with pytest.raises(BadRequest, match="no file to read"):
+        sources(library / "empty", folders=[library])

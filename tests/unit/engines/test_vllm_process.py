@@ -1,0 +1,40 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.engines.vllm_process import threads
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of descriptors")
+def test_a_forked_core_gives_up_the_sockets_of_its_parent() -> None:
+    """A replica was killed while its core lived on: its callers waited for a connection that never closed."""
+    program = """
+import os, socket
+from cluster.engines.vllm_process import give_up_sockets
+ours, theirs = socket.socketpair()
+ours.settimeout(5)
+pid = os.fork()
+if pid == 0:
+    give_up_sockets()
+    os.read(0, 1)  # lives until its input ends
+    os._exit(0)
+theirs.close()
+print(ours.recv(1) == b"", flush=True)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline().strip() == b"True"
+    finally:
+        child.communicate()
+
+
+def test_a_small_model_computes_on_one_thread(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(10))
+    assert threads(str(tmp_path)) == 1
+
+
+def test_a_model_of_unknown_size_computes_on_all_cores() -> None:
+    assert threads("owner/name") >= 1

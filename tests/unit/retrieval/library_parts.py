@@ -1,0 +1,52 @@
+"""A library without Serve: the real retrieval parts over the fake engines and the fake store."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.config import resolve
+from cluster.engines.scripted import ScriptedEngine
+from cluster.errors import ContextTooLong
+from cluster.settings import ScriptedSettings
+from cluster.types import ChatCall, ModelCard
+from deployments.retrieval.embedder import Embedder
+from deployments.retrieval.library import Library
+from deployments.retrieval.vectors import VectorStore
+
+
+class Chat:
+    """A scripted chat model that keeps its requests. room: passages that fit, as its context would say."""
+
+    def __init__(self, room: int = 99, context_length: int = 4096) -> None:
+        self.engine = ScriptedEngine(ScriptedSettings(), "echo", context_length)
+        self.room = room
+        self.asked: list[str] = []
+
+    async def card(self) -> ModelCard:
+        return ModelCard(
+            id="echo", engine="scripted", revision="r", created=1, capabilities=self.engine.capabilities
+        )
+
+    async def chat(self, call: ChatCall) -> bytes:
+        content = json.loads(call.body)["messages"][0]["content"]
+        self.asked.append(content)
+        await self.engine.start()
+        if content.count("\n[") > self.room:
+            raise ContextTooLong("too long")
+        return await self.engine.chat(call)
+
+    def stream(self, call: ChatCall) -> Any:
+        return self.engine.stream(call)
+
+
+def library(home: Path, chats: Sequence[tuple[str, Chat]] = (), **documents: Any) -> Library:
+    args = {
+        "home": str(home),
+        "models": [{"id": "hash", "engine": {"kind": "hash", "dimensions": 256}}],
+        "documents": {"chunk_tokens": 32, "chunk_overlap": 0, **documents},
+        "stores": {"vectors": {"kind": "memory"}},
+    }
+    settings = resolve(args, {})
+    embedder = Embedder(settings.embedding_models[0], settings)
+    return Library(settings.documents, embedder, VectorStore(settings), dict(chats), clock=lambda: 1234.5)

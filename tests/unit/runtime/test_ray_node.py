@@ -1,0 +1,91 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cluster import ray_node
+from cluster.loopback import here
+from cluster.ports import BLOCK
+from cluster.processes import MARKER
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> ray_node.RayNode:
+    scratch = tmp_path / "hs"
+    scratch.mkdir()
+    return ray_node.RayNode(
+        cluster_id="an-id",
+        base=20_000,
+        home=tmp_path,
+        scratch=scratch,
+        temp=tmp_path / "ray",
+        token_path=tmp_path / "token",
+        haproxy=scratch / "haproxy.sh",
+    )
+
+
+def test_every_port_lies_in_the_clusters_block(node: ray_node.RayNode) -> None:
+    words = [word for word in node.command() if "port=" in word and not word.endswith("=0")]
+    named = {name: text for name, text in node.environment({}).items() if name.endswith("_PORT")}
+    ports = [int(word.rpartition("=")[2]) for word in words] + [int(text) for text in named.values()]
+    assert all(20_000 <= port < 20_000 + BLOCK for port in ports)
+    fixed = [port for port in ports if port < 20_000 + ray_node.REPLICA_PORTS]
+    assert len(fixed) == len(set(fixed)), "no two servers share a port"
+
+
+def test_the_environment_carries_marker_token_and_home(node: ray_node.RayNode, tmp_path: Path) -> None:
+    found = node.environment({"PATH": "/bin"})
+    assert found[MARKER] == "an-id"
+    assert found["RAY_AUTH_MODE"] == "token"
+    assert found["HELIOSTAT_HOME"] == str(tmp_path)
+    assert found["PATH"] == "/bin"
+    assert found["PYTHONPATH"] == str(Path(ray_node.__file__).parents[1])
+
+
+def test_another_clusters_address_and_token_do_not_leak_in(node: ray_node.RayNode) -> None:
+    found = node.environment({"RAY_ADDRESS": "10.0.0.1:6379", "RAY_AUTH_TOKEN": "secret"})
+    assert "RAY_ADDRESS" not in found
+    assert "RAY_AUTH_TOKEN" not in found
+
+
+def test_the_plain_proxy_sets_nothing_of_haproxys(node: ray_node.RayNode) -> None:
+    from dataclasses import replace
+
+    assert not [name for name in replace(node, haproxy=None).connection() if "HA" in name.split("_")[-2:]]
+    assert "RAY_SERVE_ENABLE_HA_PROXY" not in replace(node, haproxy=None).connection()
+
+
+def test_the_wrapper_moves_haproxys_own_ports_to_loopback_and_only_those(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("frontend p\n    bind :20013\nfrontend h\n    bind *:8000\nlisten stats\n  bind *:20012\n")
+    wrapper = ray_node._wrap_haproxy(tmp_path, "/bin/echo", 20_000)
+    done = subprocess.run([wrapper, "-db", "-f", config, "-sf", "1"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"-db -f {config} -sf 1\n"
+    assert config.read_text() == (
+        "frontend p\n    bind 127.0.0.1:20013\nfrontend h\n    bind *:8000\nlisten stats\n  bind 127.0.0.1:20012\n"
+    )
+
+
+def test_the_token_is_for_the_owner_only_and_new_each_time(tmp_path: Path) -> None:
+    file = ray_node._write_token(tmp_path / "token")
+    first = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(first) == 64
+    assert ray_node._write_token(file).read_text() != first
+
+
+def test_a_long_home_puts_rays_sockets_into_a_short_folder(tmp_path: Path) -> None:
+    import shutil
+
+    home = tmp_path / ("x" * 60)
+    node = ray_node.prepare(cluster_id="i", home=home, plain_proxy=True)
+    try:
+        assert len(str(node.temp)) <= ray_node.RAY_TEMP_LIMIT
+        assert node.temp.parent == node.scratch
+    finally:
+        shutil.rmtree(node.scratch)
+
+
+def test_serves_wildcard_server_moves_to_loopback() -> None:
+    assert here("[::]:0") == "127.0.0.1:0"
+    assert here("192.0.2.1:9") == "192.0.2.1:9"

@@ -1,0 +1,44 @@
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cluster.stores.runs import Superseded
+from pipelines.sweeps.block import BlockWriter
+
+
+class Parts:
+    def __init__(self) -> None:
+        self.parts: list[list[Any]] = []
+        self.over = False
+
+    def write(self, rows: list[Mapping[str, Any]], *, session: str, block: int) -> None:
+        if self.over:
+            raise Superseded("x")
+        self.parts.append(list(rows))
+
+
+async def test_a_part_is_written_when_enough_rows_have_gathered() -> None:
+    store = Parts()
+    async with BlockWriter(store, session="s", block=0, size=2) as writer:
+        for number in range(5):
+            await writer.add({"n": number})
+        assert [len(part) for part in store.parts] == [2, 2]
+    assert [row["n"] for part in store.parts for row in part] == [0, 1, 2, 3, 4]
+
+
+async def test_a_row_never_waits_long() -> None:
+    store = Parts()
+    async with BlockWriter(store, session="s", block=0, size=100, flush_s=0.01) as writer:
+        await writer.add({"n": 1})
+        await asyncio.sleep(0.1)
+        assert store.parts == [[{"n": 1}]]
+
+
+async def test_a_writer_whose_session_is_over_stops_its_block() -> None:
+    store = Parts()
+    store.over = True
+    with pytest.raises(Superseded):
+        async with BlockWriter(store, session="s", block=0, size=1) as writer:
+            await writer.add({"n": 1})

@@ -1,0 +1,128 @@
+"""Cells run against the scripted engine in this process: the engine is real, only Serve is missing."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cluster.engines.scripted import ScriptedEngine
+from cluster.errors import BadRequest, Overloaded, ReplicaLost
+from cluster.settings import ScriptedSettings
+from cluster.stores.runs import schema
+from cluster.types import ChatCall, ModelCard, Priority
+from pipelines.sweeps import cell as cells
+from pipelines.sweeps.cell import CellRunner, body_of
+from pipelines.sweeps.plan import Cell, Plan
+from pipelines.sweeps.spec import read_spec
+from pipelines.sweeps.width import Width
+
+SPEC = {
+    "name": "x",
+    "models": ["m"],
+    "prompts": [{"text": "one two three.", "system": "be brief"}],
+    "parameters": {"temperature": 0, "max_tokens": 5},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "FIRST_WAIT_S", 0.0)
+
+
+def the_cell(**parameters: Any) -> Cell:
+    spec = {**SPEC, "parameters": {"temperature": 0, "max_tokens": 5, **parameters}}
+    return Plan(spec=read_spec(spec)).cell(0)
+
+
+class Model:
+    """A scripted engine behind failures. failures: raised by the first calls, in order."""
+
+    def __init__(self, *failures: Exception, **script: Any) -> None:
+        self.engine = ScriptedEngine(ScriptedSettings(**script), "m")
+        self.failures = list(failures)
+        self.calls: list[ChatCall] = []
+
+    async def stream(self, model: str, call: ChatCall) -> AsyncIterator[bytes]:
+        self.calls.append(call)
+        if self.failures:
+            raise self.failures.pop(0)
+        async for event in self.engine.stream(call):
+            yield event
+
+    async def run(self, cell: Cell, *, retries: int = 2, timeout_s: float = 5, width: Width | None = None) -> Any:
+        await self.engine.start()
+        card = ModelCard(id="m", engine="scripted", revision="r1", created=1, capabilities=self.engine.capabilities)
+        runner = CellRunner(self.stream, width or Width(2), cards={"m": card}, retries=retries, timeout_s=timeout_s)
+        return await runner.run(cell)
+
+
+async def test_a_cell_becomes_a_row_of_the_schema() -> None:
+    model = Model()
+    row = await model.run(the_cell())
+    assert set(row) <= set(schema().names)
+    assert (row["text"], row["finish_reason"]) == ("one two three.", "stop")
+    assert (row["completion_tokens"], row["prompt_tokens"]) == (3, 5)
+    assert (row["completeness"], row["completeness_metric"]) == (100, "completeness/1")
+    assert (row["model_revision"], row["engine"], row["attempts"]) == ("r1", "scripted", 1)
+    assert 0 < row["ttft_ms"] <= row["latency_ms"]
+    assert "error_code" not in row
+    assert model.calls[0].priority is Priority.BACKGROUND
+
+
+async def test_the_request_carries_what_the_cell_says_and_nothing_else() -> None:
+    cell = the_cell(top_k=3)
+    body = json.loads(body_of(cell))
+    assert body == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "one two three."}],
+        "temperature": 0,
+        "max_tokens": 5,
+        "top_k": 3,
+        "seed": cell.seed,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def test_a_failure_that_a_retry_helps_is_tried_again() -> None:
+    row = await Model(ReplicaLost("gone"), ReplicaLost("gone")).run(the_cell())
+    assert row["attempts"] == 3
+    assert "error_code" not in row
+
+
+async def test_a_cell_that_keeps_failing_becomes_an_error_row() -> None:
+    row = await Model(*[ReplicaLost("gone")] * 9).run(the_cell(), retries=2)
+    assert (row["error_code"], row["attempts"]) == ("replica_lost", 3)
+    assert row.get("text") is None
+
+
+async def test_a_failure_that_no_retry_helps_is_not_tried_again() -> None:
+    model = Model(BadRequest("no"))
+    row = await model.run(the_cell())
+    assert (row["error_code"], len(model.calls)) == ("invalid_request", 1)
+
+
+async def test_a_full_model_fails_no_cell_and_narrows_the_sweep() -> None:
+    width = Width(8)
+    row = await Model(*[Overloaded("full")] * 3).run(the_cell(), retries=0, width=width)
+    assert (row["attempts"], width.now) == (1, 2)
+
+
+async def test_a_cell_that_takes_too_long_is_an_error_row_and_its_generation_stops() -> None:
+    model = Model(token_delay_s=5, tokens=5)
+    row = await model.run(the_cell(), timeout_s=0.05)
+    assert row["error_code"] == "generation_timeout"
+    await asyncio.sleep(0)
+    assert model.engine.running == 0
+
+
+async def test_an_unforeseen_failure_is_a_row_too() -> None:
+    row = await Model(KeyError("usage")).run(the_cell())
+    assert (row["error_code"], row["error_message"]) == ("internal_error", "KeyError: 'usage'")
+
+
+async def test_an_error_inside_the_stream_is_no_answer() -> None:
+    row = await Model(fail_after_tokens=2).run(the_cell(), retries=0)
+    assert row["error_code"] == "engine_error"
