@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
+from cluster import logs
 from cluster.errors import BadRequest, HeliostatError, SettingsError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ def run(app: "Typer", arguments: list[str] | None = None, *, program: str = "hel
     """Run a typer app and exit. `--debug` anywhere on the line lets the traceback of our own errors through."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    logs.configure()
     try:
         app(args=[word for word in words if word != "--debug"], prog_name=program)
     except HeliostatError as error:

@@ -104,6 +104,8 @@ class VllmEngine:
             if running.engine.output_handler is not None:
                 running.engine.output_handler.cancel()  # or it would log the end of the core as its death
             await asyncio.to_thread(running.engine.shutdown, STOP_TIMEOUT_S)
+            await asyncio.sleep(0)  # vLLM closes its sockets on the loop
+            await asyncio.to_thread(running.engine.engine_core.resources.ctx.destroy, 0)  # and leaves this open
 
     async def check_health(self) -> None:
         """Raise EngineDead when the core has died, or is not there yet."""

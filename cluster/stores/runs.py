@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+LARGE = 200_000  # rows; about as many kilobytes
 READ_TRIES = 5  # a part may vanish under a reader while a run is compacted
 DUCKDB: dict[str, Any] = {"threads": 2, "autoinstall_known_extensions": False}  # no look-up on the network, ever
 ONE_ROW_A_CELL = """
@@ -180,11 +181,12 @@ class Run:
     def compact(self, session: str) -> int:
         """Make one part of many, one row a cell; returns the rows. Killed at any moment, nothing is lost.
 
-        The new part appears before the old ones go, and the reader counts what is in both once.
+        The new part appears before the old ones go, and the reader counts what is in both once. A large run
+        whose parts hold each cell once stays as it is: it would have to pass through memory.
         """
         old = self.files()
         rows = sum(rows_of(file) for file in old)
-        if len(old) <= 1 and rows == len(self.stored()):
+        if (len(old) <= 1 or rows > LARGE) and rows == len(self.stored()):
             return rows
         whole = self.table()
         new = self._put(whole, session=session, block=0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cluster import logs
 from cluster.settings import Settings
 from deployments.clients import Backends, ChatModelClient, EmbedderClient, RetrieverClient
 from deployments.gateway.app import build_app
@@ -22,6 +23,7 @@ class Gateway:
         embedder: "DeploymentHandle[Any] | None",
         retriever: "DeploymentHandle[Any] | None",
     ) -> None:
+        logs.configure(json_lines=True)
         self._settings = settings
         self._backends = Backends(
             models={name: ChatModelClient(handle) for name, handle in models.items()},

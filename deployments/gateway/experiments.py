@@ -153,7 +153,8 @@ class Desk:
         """Some of the experiments, and how many there are."""
         total, found = await self._do(lambda experiments: experiments.page(limit=limit, offset=offset))
         current = [await self._reconciled(experiment) for experiment in found]
-        listed = [_whole(experiment) for experiment in current]
+        # Without the prompts: there may be thousands, and each experiment's own page has them.
+        listed = [{k: v for k, v in _whole(experiment).items() if k != "prompts"} for experiment in current]
         return {"experiments": listed, "total": total, "limit": limit, "offset": offset}
 
     async def find(self, experiment_id: int) -> Experiment:
@@ -181,9 +182,10 @@ class Desk:
         found = await self.find(experiment_id)
         if found.status != RUNNING and await self._do(lambda experiments: experiments.remove(experiment_id)):
             return {"id": found.id, "status": found.status, "deleted": True}
+        # Noted before the job hears of it, so that its own last word, `failed`, comes too late.
+        await self._do(lambda experiments: experiments.finish(experiment_id, found.submission_id, status=CANCELLED))
         if found.submission_id is not None:
             await asyncio.to_thread(self._jobs.stop, found.submission_id)
-        await self._do(lambda experiments: experiments.finish(experiment_id, found.submission_id, status=CANCELLED))
         return {"id": found.id, "status": (await self._get(experiment_id)).status, "deleted": False}
 
     async def _reconciled(self, found: Experiment) -> Experiment:

@@ -5,11 +5,15 @@ The database says what the API shows; the rows are in the run's folder as for an
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+
+from sqlalchemy.exc import OperationalError
 
 from cluster.errors import HeliostatError
 from cluster.settings import Settings
 from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
+from pipelines.sweeps.display import ProgressDisplay
 from pipelines.sweeps.driver import become_driver
 from pipelines.sweeps.run import Outcome, Target, run_sweep
 from pipelines.sweeps.spec import read_spec
@@ -41,7 +45,9 @@ class Bookkeeper:
             summary=progress.preview,
             estimated_completion=progress.finish_at(datetime.now(UTC)),
         )
-        self._experiments.advance(self._experiment.id, self._experiment.submission_id, standing)
+        # A database that is busy now is asked again in a second; no sweep ends for that.
+        with suppress(OperationalError):
+            self._experiments.advance(self._experiment.id, self._experiment.submission_id, standing)
 
     def finish(self, status: str, message: str | None = None) -> None:
         """Called once, at the end."""
@@ -58,9 +64,18 @@ def run_batch(experiment_id: int, settings: Settings, target: Target) -> Outcome
     books = Bookkeeper(experiments, experiment)
     try:
         become_driver(target.home)
-        outcome = run_sweep(read_spec(json.loads(experiment.spec)), target, books.note)
+        with ProgressDisplay() as display:  # into the job's log
+
+            def watch(progress: Progress) -> None:
+                books.note(progress)
+                display.show(progress)
+
+            outcome = run_sweep(read_spec(json.loads(experiment.spec)), target, watch)
     except HeliostatError as error:
         books.finish(FAILED, error.line())
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        books.finish(FAILED, "its job was stopped; start it again to go on")
         raise
     except BaseException as error:
         books.finish(FAILED, f"{type(error).__name__}: {error}")

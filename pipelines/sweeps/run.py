@@ -81,7 +81,8 @@ def run_sweep(
     An interrupted run goes on with the cells that have no row, and those whose row is an error, for what
     interrupted it may have failed them. A run whose cells all have rows has nothing left; `retry` runs its failed
     cells again. fresh: the stored run is moved aside first. Raises NothingToRun, PlanTooLarge, ModelNotFound,
-    UnsupportedParameter, Conflict while another driver runs it, and ClusterError.
+    UnsupportedParameter, Conflict while another driver runs it, Unavailable without a CPU for a worker, and
+    ClusterError.
     """
     Plan(spec=spec).check(target.settings.max_cells, target.served)
     cards = LoopThread("cards").wait(_cards(spec, target.application))
@@ -117,17 +118,17 @@ def run_sweep(
 
 def retry_sweep(run: Run, target: Target, watch: Callable[[Progress], None]) -> Outcome:
     """Run the failed cells of a stored run again. Raises as `run_sweep` does, and ExperimentNotFound."""
+    if run.manifest().run_id != run.id:
+        raise Conflict(f"The sweep {run.id} was moved aside", hint=f"its successor is {run.manifest().run_id}")
     return run_sweep(read_spec(json.loads(run.spec())), target, watch, retry=True)
 
 
 def pending(plan: Plan, stored: Mapping[str, bool], *, retry: bool) -> range | list[int]:
     """The ordinals of the cells to run. stored: ids of cells with a row, and whether each went well."""
-    if not stored and not retry:
+    if not stored:
         return range(plan.total)
     states = [(cell.ordinal, stored.get(cell.id)) for cell in plan.cells()]
-    if retry:
-        return [ordinal for ordinal, well in states if well is False]
-    if all(well is not None for _, well in states):
+    if not retry and all(well is not None for _, well in states):
         return []
     return [ordinal for ordinal, well in states if not well]
 

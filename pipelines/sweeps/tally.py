@@ -25,6 +25,9 @@ COLUMNS = (
 """The columns of a stored run that a tally reads."""
 
 
+PREVIEWED = 10_000  # configurations
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A sweep at one moment. done: cells with a row, failed ones included. ran: in this session.
@@ -95,8 +98,9 @@ class Tally:
         """The metric so far: the best configuration's mean, the mean of all cells; None before any score.
 
         optimal_parameters is None while several configurations share the best mean: then there is none.
+        While a sweep of very many configurations runs there is no preview: it would cost more than the cells.
         """
-        if not self._scores:
+        if not self._scores or (len(self._scores) > PREVIEWED and self.done < self.total):
             return None
         means = {key: total / count for key, (count, total) in self._scores.items()}
         best = max(means.values())

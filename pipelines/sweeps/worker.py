@@ -6,6 +6,7 @@ the block is not run again.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,6 @@ class CellWorker:
     """Called by Ray Data with blocks of `ordinal` and `block`; answers how many cells it ran of each."""
 
     def __init__(self, task: WorkerTask) -> None:
-        import json
-
         self._task = task
         self._run = Run(Path(task.home), task.run_id)
         revisions = {model: card.revision for model, card in task.cards.items()}

@@ -33,12 +33,16 @@ SHOWN_PROMPTS: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a card states about one training; the time is training's alone."""
+    """What a card states about one training; the time is training's alone.
+
+    `plans` are the minutes that each command asked for: more than one where a training was extended.
+    """
 
     minutes: float
     steps: int
     tokens: int
     seed: int
+    plans: tuple[float, ...]
     megabytes: float
     scores: tuple[Score, ...]
 
@@ -119,8 +123,19 @@ This copy took {measured.minutes:.1f} minutes of training on two CPU threads: {m
 all else with AdamW. The training is timed, so another machine makes another model, better or worse.
 
 ```bash
-python -m pipelines.training train {recipe.name} --minutes {measured.minutes:.0f} --fresh
+{_commands(recipe, measured)}
 ```"""
+
+
+def _commands(recipe: Recipe, measured: Measured) -> str:
+    first, *extensions = measured.plans
+    command = f"python -m pipelines.training train {recipe.name}"
+    return "\n".join(
+        [
+            f"{command} --minutes {first:g} --seed {measured.seed} --fresh",
+            *(f"{command} --minutes {minutes:g}  # goes on" for minutes in extensions),
+        ]
+    )
 
 
 def _table(recipe: Recipe, scores: Sequence[Score]) -> str:

@@ -62,6 +62,7 @@ def publish(training: Training, out: Path) -> Evaluation:
         steps=training.step,
         tokens=training.tokens,
         seed=training.seed,
+        plans=tuple(training.plans),
         megabytes=sum(path.stat().st_size for path in out.iterdir()) / 1e6,
         scores=evaluation.scores,
     )

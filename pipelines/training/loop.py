@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,6 +49,7 @@ class Training:
     step: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
+    plans: list[float] = field(default_factory=list)  # the minutes asked for, in order: they shape the schedule
 
     @classmethod
     def begin(cls, recipe: Recipe, work: Path, seed: int) -> "Training":
@@ -96,6 +97,7 @@ class Training:
             step=saved["step"],
             tokens=saved["tokens"],
             elapsed_s=saved["elapsed_s"],
+            plans=saved["plans"],
         )
 
     def save(self, work: Path) -> None:
@@ -109,6 +111,7 @@ class Training:
             "step": self.step,
             "tokens": self.tokens,
             "elapsed_s": self.elapsed_s,
+            "plans": self.plans,
         }
         partial = work / f"{_CHECKPOINT}.partial"
         torch.save(saved, partial)
@@ -126,6 +129,8 @@ def train(training: Training, *, minutes: float, work: Path, report: Callable[[R
     Interrupted, it loses what came after the last checkpoint: half a minute at most.
     """
     limit_s = minutes * 60
+    if training.plans[-1:] != [minutes]:
+        training.plans.append(minutes)
     saved_at = training.elapsed_s
     while training.elapsed_s < limit_s:
         progress = training.elapsed_s / limit_s

@@ -1,7 +1,6 @@
 """The whole Serve graph in one process: Serve's local testing mode, engines without a model."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -11,14 +10,6 @@ from ray import serve
 from cluster.config import resolve
 from cluster.settings import Settings
 from deployments.app import build
-
-GRAPH = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(GRAPH):
-            item.add_marker(pytest.mark.graph)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import openai
 import pytest
 
 MODEL = "spark-chat"
+LONG = [{"role": "user", "content": "word " * 5000}]
 STORY = [{"role": "user", "content": "Tell me a short story about a mirror."}]
 
 
@@ -67,9 +68,9 @@ def test_it_gets_embeddings_that_know_meaning(client) -> None:
         ({"model": "nope"}, openai.NotFoundError, "model_not_found"),
         ({"messages": []}, openai.BadRequestError, "invalid_request"),
         ({"max_tokens": -1}, openai.BadRequestError, "invalid_request"),
-        ({"messages": [{"role": "user", "content": "word " * 5000}]}, openai.BadRequestError, "context_length_exceeded"),
+        ({"messages": LONG}, openai.BadRequestError, "context_length_exceeded"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_become_the_clients_own_errors(client, fields, kind, code) -> None:
     asked = {"model": MODEL, "messages": STORY, **fields}
     for stream in (False, True):
