@@ -44,6 +44,7 @@ def server_arguments(
         "trust-remote-code": settings.trust_remote_code,
         "enable-auto-tool-choice": settings.tool_call_parser is not None,
         "disable-log-stats": True,  # the replica keeps its own figures
+        "no-use-tqdm-on-load": True,  # a replica's log is no terminal
         "no-enable-chunked-prefill": cpu,  # see `fit_batch`
     }
     words = [f"--{name}={value}" for name, value in arguments.items() if value is not None]

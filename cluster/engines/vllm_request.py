@@ -113,6 +113,9 @@ def translate(error: Exception) -> HeliostatError:
 def error_of(info: dict[str, Any]) -> HeliostatError:
     """One of vLLM's error objects (`message`, `type`, `param`, `code`) as ours."""
     message, param, status = DETAILS.sub("", str(info["message"])), info.get("param"), int(info["code"])
+    begins = message.partition(" ")[0]
+    if param is None and begins in honoured(tools=True):
+        param = begins  # as in `top_k must be …`
     if status == 503:
         return Overloaded(message, retry_after_s=1.0)
     if status >= 500 and status != 501:  # 501: vLLM cannot do this at all, so trying again is no use

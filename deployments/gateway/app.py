@@ -12,6 +12,7 @@ from deployments.gateway import documents, errors, experiments, health, openai
 from deployments.gateway.middleware import BodyLimit, RequestIds
 
 REMEMBERED_RESPONSES = 256
+FORM_BYTES = 1024**2  # what a form may hold around the largest file
 
 
 def build_app(backends: Backends, settings: Settings) -> FastAPI:
@@ -30,7 +31,8 @@ def build_app(backends: Backends, settings: Settings) -> FastAPI:
         app.include_router(documents.router(backends, settings))
     # The last one added is the outermost.
     app.add_middleware(health.ResponseTimes, window=window)
-    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
+    uploads = {documents.UPLOADS: settings.documents.max_file_bytes + FORM_BYTES}
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=uploads)
     if settings.gateway.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -19,6 +19,8 @@ from deployments.gateway.parsing import parse
 from deployments.gateway.uploads import Jobs, Queued, Refused, Stored, Uploads
 from deployments.gateway.wire import Wire
 
+PREFIX = "/api/v1"
+UPLOADS = f"{PREFIX}/documents"  # its bodies have a limit of their own
 MAX_PASSAGES = 100
 MAX_QUERY = 8192  # characters: several times what an embedder reads
 FILE_FIELDS = ("file", "files")
@@ -73,7 +75,7 @@ def router(backends: Backends, settings: Settings, jobs: Jobs | None = None) -> 
     """The routes under `/api/v1` for documents. jobs: how large uploads are stored, Ray jobs by default."""
     assert backends.retriever is not None  # without an embedder the app has no documents
     retriever = backends.retriever
-    routes = APIRouter(prefix="/api/v1", tags=["Documents"])
+    routes = APIRouter(prefix=PREFIX, tags=["Documents"])
     uploads = Uploads(retriever, settings, jobs or RayJobs())
     _document_routes(routes, retriever, uploads)
     _question_routes(routes, retriever, settings)

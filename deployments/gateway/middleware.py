@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,20 +39,25 @@ class RequestIds:
 
 
 class BodyLimit:
-    """Refuses bodies over a size, by their declared length or, where none is declared, while they arrive."""
+    """Refuses bodies over a size, by their declared length or, where none is declared, while they arrive.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    max_bytes: of any body. paths: other sizes for single paths, such as that of uploads.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, paths: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._paths = paths or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._paths.get(scope["path"], self._max_bytes)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if declared.isdigit() and int(declared) > limit:
+            await _refuse(limit, scope, receive, send)
             return
         received = 0
         answered = False
@@ -60,8 +66,8 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise _over(self._max_bytes)
+            if received > limit:
+                raise _over(limit)
             return message
 
         async def send_once(message: Message) -> None:
@@ -74,13 +80,15 @@ class BodyLimit:
         except PayloadTooLarge:
             if answered:
                 raise
-            await self._refuse(scope, receive, send)
+            await _refuse(limit, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = respond(_over(self._max_bytes), scope["path"])
-        response.headers["connection"] = "close"  # the rest of the body is never read
-        await response(scope, receive, send)
+
+async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    response = respond(_over(limit), scope["path"])
+    response.headers["connection"] = "close"  # the rest of the body is never read
+    await response(scope, receive, send)
 
 
 def _over(max_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is larger than {max_bytes} bytes", hint="limits.max_body_bytes sets this")
+    hint = "limits.max_body_bytes and documents.max_file_bytes set this"
+    return PayloadTooLarge(f"The body is larger than {max_bytes} bytes", hint=hint)

@@ -19,7 +19,7 @@ GROUNDED_INSTRUCTION = f"Answer from the passages. If they do not hold the answe
 
 CHAT_TEMPLATE = (
     "{{- bos_token }}"
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] or '' }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 

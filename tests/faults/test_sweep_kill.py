@@ -88,9 +88,8 @@ def wait_for_rows(run: Run, rows: int, driver: subprocess.Popen[bytes]) -> None:
 
 
 def count(run: Run) -> tuple[int, int]:
-    found = duckdb.sql(f"SELECT count(*), count(DISTINCT cell_id) FROM '{run.parts}/*.parquet'").fetchone()
-    assert found is not None
-    return found[0], found[1]
+    rows, cells = duckdb.sql(f"SELECT count(*), count(DISTINCT cell_id) FROM '{run.parts}/*.parquet'").fetchall()[0]
+    return rows, cells
 
 
 def workers(home: Path) -> list[psutil.Process]:

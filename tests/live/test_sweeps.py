@@ -40,7 +40,7 @@ def spec_file(folder: Path, **changes: Any) -> Path:
 def count(run: Run) -> tuple[int, int]:
     """Rows and distinct cells in the Parquet as any reader finds it."""
     query = f"SELECT count(*), count(DISTINCT cell_id) FROM '{run.parts}/*.parquet'"
-    rows, cells = duckdb.sql(query).fetchone()
+    rows, cells = duckdb.sql(query).fetchall()[0]
     return rows, cells
 
 

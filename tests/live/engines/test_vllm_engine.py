@@ -57,11 +57,15 @@ async def test_seeded_long_prompts_under_load_do_not_kill_it(engine: VllmEngine)
     words = ["sun", "mirror", "light", "grid", "tower", "heat", "wind", "night"]
 
     async def one(number: int) -> int:
-        text = f"{number} " + " ".join(words[(number + at) % len(words)] for at in range(150 + 4 * (number % 50)))
+        text = f"{number} " + " ".join(words[(number + at) % len(words)] for at in range(300 + 8 * (number % 50)))
         async with slots:
             found = await answer(engine, text=text, seed=number, temperature=1, max_tokens=16)
         return int(found["usage"]["prompt_tokens"])
 
+    assert engine._running is not None
+    config = engine._running.engine.vllm_config
+    assert not config.scheduler_config.enable_chunked_prefill
+    assert config.scheduler_config.max_num_batched_tokens >= config.model_config.max_model_len
     lengths = await asyncio.gather(*[one(number) for number in range(200)])
     assert len(lengths) == 200
     assert max(lengths) > 512
