@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from cluster.engines.vllm_args import fit_batch, server_arguments
 from cluster.engines.vllm_process import engine_process, quiet_environment, quiet_log, threads
 from cluster.engines.vllm_request import error_of, honoured, read_request, translate
 from cluster.engines.weights import revision_of
-from cluster.errors import EngineDead, EngineFailure, HeliostatError, StartFailed
+from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, StartFailed
 from cluster.settings import HubSettings, VllmSettings
 from cluster.types import Capabilities, ChatCall, Task
 
@@ -96,6 +96,7 @@ class VllmEngine:
         )
         commit = getattr(config.hf_config, "_commit_hash", None)
         self._revision = await asyncio.to_thread(revision_of, self._source, commit)
+        await self._warm_up()
 
     async def stop(self) -> None:
         """End the engine's process."""
@@ -145,6 +146,12 @@ class VllmEngine:
     def _request(self, call: ChatCall, *, stream: bool) -> Any:
         images = self._capabilities.images
         return read_request(call, self._model, self._parameters, images=images, stream=stream)
+
+    async def _warm_up(self) -> None:
+        """Answer once before anybody asks: the first call compiles the template and starts thread pools, 1.5 s."""
+        body = {"model": self._model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
+        with suppress(BadRequest):  # a model without a chat template says so to whoever asks it to chat
+            await self.chat(ChatCall(body=json.dumps(body).encode(), request_id="warm-up"))
 
     def _load(self) -> tuple[Any, Any]:
         """The engine and its arguments; blocks for as long as that takes."""

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.runtime import connect
@@ -11,7 +13,8 @@ def become_driver(home: Path) -> None:
     """Connect to the home's cluster. Raises NotRunning or StaleCluster."""
     # Ray's C++ core writes to stderr whatever Python's loggers say, and warns of each restartable actor.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    connect(home)
+    with _muted(2):  # it also tells there that it was told to be silent
+        connect(home)
     from ray import serve  # noqa: F401 - importing it configures its logger, which is then told to be quiet
     from ray.data import DataContext
 
@@ -20,3 +23,17 @@ def become_driver(home: Path) -> None:
     context.print_on_execution_start = False
     for name in ("ray.serve", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _muted(descriptor: int) -> Iterator[None]:
+    """Nothing that this process writes to the descriptor arrives; what goes wrong is raised, not written."""
+    kept = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, descriptor)
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+        os.close(nowhere)

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import httpx
+import pytest
 import yaml
 
 from cluster.stores.runs import Run
@@ -52,9 +53,16 @@ def wait_for_rows(run: Run, rows: int, driver: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the sweep ended before it could be killed")
 
 
-def test_the_demo_sweep_runs_every_cell_on_the_served_model(cluster: RunningCluster) -> None:
-    done = cluster.run("sweep", "run", str(DEMO), "--yes")
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def demo(cluster: RunningCluster) -> subprocess.CompletedProcess[str]:
+    """The demo sweep, run once."""
+    return cluster.run("sweep", "run", str(DEMO), "--yes")
+
+
+def test_the_demo_sweep_runs_every_cell_on_the_served_model(
+    cluster: RunningCluster, demo: subprocess.CompletedProcess[str]
+) -> None:
+    assert demo.returncode == 0, demo.stderr
     run = sweep(cluster, DEMO)
     assert count(run) == (24, 24)
     rows = run.table().to_pylist()
@@ -63,19 +71,23 @@ def test_the_demo_sweep_runs_every_cell_on_the_served_model(cluster: RunningClus
     assert all(1 <= row["completion_tokens"] <= 48 and row["prompt_tokens"] > 0 for row in rows)
     assert len({row["seed"] for row in rows}) == 24
     assert {row["engine"] for row in rows} == {"vllm"}
-    assert str(run.parts) in done.stdout
+    assert str(run.parts) in demo.stdout
 
 
-def test_the_same_sweep_again_adds_nothing(cluster: RunningCluster) -> None:
-    cluster.run("sweep", "run", str(DEMO), "--yes")
+def test_a_sweep_tells_its_progress_and_nothing_of_its_machinery(demo: subprocess.CompletedProcess[str]) -> None:
+    lines = demo.stderr.splitlines()
+    assert lines
+    assert all(" cells, " in line for line in lines), demo.stderr
+
+
+def test_the_same_sweep_again_adds_nothing(cluster: RunningCluster, demo: object) -> None:
     before = sweep(cluster, DEMO).table()
     done = cluster.run("sweep", "run", str(DEMO), "--yes")
     assert "nothing was left to run" in done.stdout
     assert sweep(cluster, DEMO).table().equals(before)
 
 
-def test_a_stored_sweep_is_listed_and_shown(cluster: RunningCluster) -> None:
-    cluster.run("sweep", "run", str(DEMO), "--yes")
+def test_a_stored_sweep_is_listed_and_shown(cluster: RunningCluster, demo: object) -> None:
     run = sweep(cluster, DEMO)
     listed = json.loads(cluster.run("sweep", "list", "--json").stdout)
     assert run.id in {row["id"] for row in listed}
@@ -146,10 +158,10 @@ def test_a_batch_experiment_runs_to_its_end_over_http(cluster: RunningCluster) -
         "parameter_ranges": {"temperature": {"min": 0.2, "max": 1.0, "step": 0.4}, "max_tokens": [16, 32]},
         "response_count": 2,
     }
-    with httpx.Client(base_url=f"{cluster.url}/api/experiments/batch", timeout=30, trust_env=False) as client:
-        made = client.post("", json=body).json()
+    with httpx.Client(base_url=f"{cluster.url}/api/experiments", timeout=30, trust_env=False) as client:
+        made = client.post("/batch", json=body).json()
         assert made["total_combinations"] == 12
-        path = f"/{made['id']}"
+        path = f"/batch/{made['id']}"
         assert client.post(f"{path}/start").json()["status"] == "running"
         assert client.post(f"{path}/start").status_code == 409
         deadline = time.monotonic() + 90

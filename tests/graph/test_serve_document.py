@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cluster.document import endpoint
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONFIG = """
 {extra}
 applications:
