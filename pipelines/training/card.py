@@ -89,12 +89,14 @@ a byte-level BPE vocabulary of {shape.vocab_size}, a context of {shape.context} 
 def _use(recipe: Recipe) -> str:
     return f"""## What it is for, and what it is not
 
-It answers questions from short passages by copying, says when they don't hold the answer, talks a little, follows \
+It answers questions from short passages by copying, talks a little, follows \
 a few simple instructions, and varies its text with temperature, top_p and max_tokens, so that sweeps have \
 something to compare.
 
 It is no general assistant. It has read nothing but generated text, knows a few dozen facts, does not reason, and \
-away from the forms it was trained on its answers are often wrong or senseless. It was trained on dialogues far \
+away from the forms it was trained on its answers are often wrong or senseless. It often answers where the \
+passages hold no answer, and often \
+says that they hold none where a question is worded unlike those of its training. It was trained on dialogues far \
 shorter than its context; nothing is known of it near {recipe.architecture.context} tokens. It was not trained to \
 call tools. For real work, load a larger model.
 

@@ -55,8 +55,8 @@ def _facts(vocabulary: Vocabulary, count: int) -> list[Fact]:
         draw = rng.random()
         if draw < 0.2:
             fact = describe(vocabulary)
-        elif facts and draw < 0.45 and facts[-1].relation:
-            fact = _another_about(vocabulary, facts, facts[-1])
+        elif facts and draw < 0.45 and (unstated := _unstated(facts, facts[-1])):
+            fact = state(vocabulary, rng.choice(unstated), facts[-1].subject)
         else:
             relation = shared if shared and draw < 0.75 else rng.choice(RELATIONS)
             fact = state(vocabulary, relation, draw_subject(vocabulary, relation.subject))
@@ -65,12 +65,10 @@ def _facts(vocabulary: Vocabulary, count: int) -> list[Fact]:
     return facts
 
 
-def _another_about(vocabulary: Vocabulary, facts: list[Fact], fact: Fact) -> Fact:
-    return state(vocabulary, vocabulary.rng.choice(_unstated(facts, fact)), fact.subject)
-
-
 def _unstated(facts: list[Fact], fact: Fact) -> list[Relation]:
-    assert fact.relation is not None
+    """Return the relations not yet stated of this fact's subject; in long contexts none may be left."""
+    if fact.relation is None:
+        return []
     stated = {id(other.relation) for other in facts if other.subject == fact.subject}
     return [
         relation
@@ -83,8 +81,9 @@ def _unanswerable(vocabulary: Vocabulary, facts: list[Fact], fact: Fact) -> str:
     """Ask for an unstated relation of a known subject, or a stated relation of an unknown one."""
     if fact.relation is None:
         return describe(vocabulary).question
-    if vocabulary.rng.random() < 0.5:
-        return _another_about(vocabulary, facts, fact).question
+    unstated = _unstated(facts, fact)
+    if unstated and vocabulary.rng.random() < 0.5:
+        return state(vocabulary, vocabulary.rng.choice(unstated), fact.subject).question
     return state(vocabulary, fact.relation, draw_subject(vocabulary, fact.relation.subject)).question
 
 
