@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from cluster.config import home
+from cluster.console.terminal import complain, run
 from cluster.errors import NotRunning, StaleCluster
-from cluster.state import ClusterState
-from cluster.terminal import complain, run
+from cluster.runtime.state import ClusterState
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, stop and look at the cluster.")
 
@@ -26,9 +26,9 @@ def up(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds it may take to start.")] = 300.0,
 ) -> None:
     """Start a cluster, deploy CONFIG, and stay until Ctrl-C."""
-    from cluster.progress import Progress
-    from cluster.runtime import StartOptions, down, hold
-    from cluster.runtime import up as start
+    from cluster.console.progress import Progress
+    from cluster.runtime.lifecycle import StartOptions, down, hold
+    from cluster.runtime.lifecycle import up as start
 
     stopping = _Stopping()
     options = StartOptions(config=config, port=port, address=address, plain_proxy=plain_proxy, timeout_s=timeout)
@@ -56,12 +56,12 @@ def up(
 @app.command()
 def down() -> None:
     """Stop the cluster of this home: what `up` started, and nothing else."""
-    from cluster.runtime import down as stop
+    from cluster.runtime.lifecycle import down as stop
 
     try:
         stopped = stop(home())
     except StaleCluster as error:
-        from cluster.state import remove_state
+        from cluster.runtime.state import remove_state
 
         remove_state(home())
         typer.echo(f"removed: {error.message}", err=True)
@@ -82,10 +82,10 @@ def status(
     ] = False,
 ) -> None:
     """What runs. Exits 0 when healthy, 1 when degraded, 3 when nothing runs."""
-    from cluster.status import EXIT_DEGRADED, EXIT_NOT_RUNNING, connection_lines, gather
+    from cluster.console.status import EXIT_DEGRADED, EXIT_NOT_RUNNING, connection_lines, gather
 
     if shell:
-        from cluster.runtime import current
+        from cluster.runtime.lifecycle import current
 
         typer.echo("\n".join(connection_lines(current())))
         return
@@ -100,7 +100,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:
-        from cluster.tables import show_status
+        from cluster.console.tables import show_status
 
         show_status(found)
     raise typer.Exit(0 if found.status == "running" else EXIT_DEGRADED)
@@ -112,13 +112,13 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check this machine. Exits 1 when something would not work."""
-    from cluster.doctor import Level, examine
+    from cluster.doctor.checks import Level, examine
 
     findings = examine(config)
     if as_json:
         typer.echo(json.dumps([finding.as_json() for finding in findings], indent=1))
     else:
-        from cluster.tables import show_findings
+        from cluster.console.tables import show_findings
 
         show_findings(findings)
     raise typer.Exit(1 if any(finding.level is Level.FAIL for finding in findings) else 0)

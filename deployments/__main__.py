@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
-from cluster.terminal import run
+from cluster.console.terminal import run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

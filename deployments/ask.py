@@ -7,7 +7,7 @@ import typer
 
 from cluster.config import home
 from cluster.errors import BadRequest, ClusterError, HeliostatError, NotRunning
-from cluster.state import read_state
+from cluster.runtime.state import read_state
 
 TIMEOUT_S = 630.0  # a little longer than the server's own limit of a generation
 SNIPPET = 160  # characters of a passage that are shown

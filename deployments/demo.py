@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cluster import ports
 from cluster.config import home, load_config
 from cluster.engines.source import project_root
 from cluster.errors import HeliostatError, NotRunning
-from cluster.state import ClusterState, read_state
+from cluster.runtime import ports
+from cluster.runtime.state import ClusterState, read_state
 
 CONFIG = "configs/demo.yaml"
 SWEEP = "configs/sweeps/demo.yaml"
-DOCUMENTS = ("docs", "README.md")
+DOCUMENTS = ("docs",)
 GUIDE = "field-guide.pdf"
-QUESTION = "Where does Mirela Oskan live?"  # only the PDF that the demo ships can answer it
+QUESTION = "What is the job of Mirela Oskan?"  # only the PDF that the demo ships can answer it
 CHAT = "Tell me a short story about a mirror."
 MIN_CELLS = 24
 TIMEOUT_S = 120.0
@@ -137,13 +137,14 @@ def _ask(client: httpx.Client) -> Line:
     console.print(f"? {QUESTION}", style="bold", markup=False)
     reply = client.post("/api/v1/rag/query", json={"query": QUESTION}).raise_for_status().json()
     console.print(reply["answer"], markup=False)
+    said = reply["answer"].strip().rstrip(".")
     cited = [citation for citation in reply["citations"] if citation["source"].endswith(GUIDE)]
-    if not reply["answer"].strip() or not cited or reply["usage"]["completion_tokens"] < 1:
+    if not said or not cited or said.lower() not in " ".join(cited[0]["text"].split()).lower():
         raise DemoFailed("The question was not answered from the PDF", hint=f"the reply was {reply}")
     best = cited[0]
     where = f"{best['source']}, page {best['page']}, score {best['score']:.2f}"
     console.print(f"[{best['index']}] {where}", style="dim", markup=False)
-    return Line(step="question", outcome=f"“{reply['answer'].strip()}” from {where}")
+    return Line(step="question", outcome=f"{said}, from {where}")
 
 
 def _chat(client: httpx.Client, model: str) -> Line:

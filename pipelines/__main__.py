@@ -2,7 +2,7 @@
 
 import typer
 
-from cluster.terminal import run
+from cluster.console.terminal import run
 from pipelines.documents.command import ingest
 from pipelines.sweeps.command import app as sweeps
 from pipelines.training.__main__ import app as training

@@ -59,21 +59,21 @@ class RayJobs:
 
     def submit(self, arguments: list[str], *, submission_id: str, metadata: dict[str, str]) -> None:
         """Start `python -m pipelines …`."""
-        from cluster import jobs
+        from cluster.runtime import jobs
 
         entrypoint = jobs.pipeline(*arguments)
         jobs.submit(entrypoint, submission_id=submission_id, metadata=metadata, home=self._home)
 
     def ended(self, submission_id: str) -> str | None:
         """What Ray says of a job that has ended; None while it runs."""
-        from cluster import jobs
+        from cluster.runtime import jobs
 
         job = jobs.job_status(submission_id, home=self._home)
         return (job.message or job.status) if job.finished else None
 
     def stop(self, submission_id: str) -> None:
         """End a job."""
-        from cluster import jobs
+        from cluster.runtime import jobs
 
         try:
             jobs.stop_job(submission_id, home=self._home)

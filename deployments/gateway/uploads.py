@@ -24,7 +24,7 @@ JOBS_PATH = "/api/v1/documents/jobs"
 
 
 class Jobs(Protocol):
-    """Ray jobs, as `cluster.jobs` has them. Both methods block for a moment."""
+    """Ray jobs, as `cluster.runtime.jobs` has them. Both methods block for a moment."""
 
     def submit(self, entrypoint: list[str], *, submission_id: str, metadata: dict[str, str], home: Path) -> str:
         """Start a job; returns its id."""

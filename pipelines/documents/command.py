@@ -10,8 +10,8 @@ import typer
 
 from cluster.config import home, load_config
 from cluster.errors import HeliostatError, SettingsError
+from cluster.runtime.state import read_state
 from cluster.settings import Settings
-from cluster.state import read_state
 from pipelines.documents.job_progress import JOB_ID, JobProgress, upload_folder, write_progress
 from pipelines.documents.selection import Selected, select
 
@@ -68,7 +68,7 @@ def _ingest(
 ) -> JobProgress:
     from rich.console import Console
 
-    from cluster.runtime import connect
+    from cluster.runtime.lifecycle import connect
 
     connect(folder)
     from pipelines.documents.display import Display

@@ -137,7 +137,7 @@ def _end(outcome: "Outcome") -> None:
 def _target(config: Path | None) -> "tuple[Settings, Target]":
     """The settings in force and the cluster to run on. Raises NotRunning without one."""
     from cluster.config import home, load_config
-    from cluster.state import read_state
+    from cluster.runtime.state import read_state
     from pipelines.sweeps.run import Target
 
     state = read_state(home())
@@ -168,8 +168,8 @@ def _max_cells(config: Path | None) -> int:
     """The limit of the config, or of the running cluster, or the default: a dry run needs neither."""
     from cluster.config import home, load_config
     from cluster.errors import NotRunning
+    from cluster.runtime.state import read_state
     from cluster.settings import SweepSettings
-    from cluster.state import read_state
 
     try:
         return load_config(config or read_state(home()).config).settings.sweeps.max_cells

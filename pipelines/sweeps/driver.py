@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.runtime import connect
+from cluster.runtime.lifecycle import connect
 
 
 def become_driver(home: Path) -> None:

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import yaml
 
-from cluster import processes
-from cluster.ports import free_block
-from cluster.state import read_state
+from cluster.runtime import processes
+from cluster.runtime.ports import free_block
+from cluster.runtime.state import read_state
 from cluster.stores.runs import Run
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import load_spec

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster.document import endpoint
+from cluster.runtime.document import endpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -20,7 +20,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from cluster.config import load_config
-from cluster.document import prepare
+from cluster.runtime.document import prepare
 from cluster.errors import SettingsError
 try:
     found = prepare(load_config(sys.argv[1]), home=Path("/data/home"), port=8123)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import processes
-from cluster.ports import free_block
-from cluster.state import ClusterState, read_state
+from cluster.runtime import processes
+from cluster.runtime.ports import free_block
+from cluster.runtime.state import ClusterState, read_state
 
 ROOT = Path(__file__).parents[2]
 START_S = 280  # below pytest's own limit of 300 s a test, so that the reason is printed

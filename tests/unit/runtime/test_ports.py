@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.errors import PortTaken, StartFailed
-from cluster.ports import HIGHEST, LOWEST, Listener, claim, exposed, free_block, holder, is_free
+from cluster.runtime.ports import HIGHEST, LOWEST, Listener, claim, exposed, free_block, holder, is_free
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from cluster import processes
+from cluster.runtime import processes
 
 SLEEPER = "import time; time.sleep(60)"
 STUBBORN = (

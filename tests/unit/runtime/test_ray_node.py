@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import ray_node
-from cluster.loopback import here
-from cluster.ports import BLOCK
-from cluster.processes import MARKER
+from cluster.runtime import ray_node
+from cluster.runtime.loopback import here
+from cluster.runtime.ports import BLOCK
+from cluster.runtime.processes import MARKER
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_environment_carries_marker_token_and_home(node: ray_node.RayNode, t
     assert found["RAY_AUTH_MODE"] == "token"
     assert found["HELIOSTAT_HOME"] == str(tmp_path)
     assert found["PATH"] == "/bin"
-    assert found["PYTHONPATH"] == str(Path(ray_node.__file__).parents[1])
+    assert found["PYTHONPATH"] == str(Path(ray_node.__file__).parents[2])
 
 
 def test_another_clusters_address_and_token_do_not_leak_in(node: ray_node.RayNode) -> None:

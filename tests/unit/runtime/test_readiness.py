@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cluster.readiness import Outcome, look, root_cause
+from cluster.runtime.readiness import Outcome, look, root_cause
 
 
 def details(status: str, deployments: dict[str, Any] | None = None, message: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import NotRunning, StaleCluster
-from cluster.state import ClusterState, read_state, remove_state, state_file, write_state
+from cluster.runtime.state import ClusterState, read_state, remove_state, state_file, write_state
 
 
 def state_of(home: Path) -> ClusterState:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.console.terminal import run
 from cluster.stores.runs import Manifest, Run
-from cluster.terminal import run
 from pipelines.sweeps.command import app
 from tests.unit.sweeps.test_spec import BATCH, SPEC
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cluster.ports import Listener, exposed
+from cluster.runtime.ports import Listener, exposed
 from cluster.settings import ReplicaSettings, Settings
 
 GIB = 1024**3
@@ -192,7 +192,7 @@ def check_proxy(binary: str | None) -> Finding:
 
 def examine(config: Path | None = None) -> tuple[Finding, ...]:
     """All checks on this machine, and on the config where one is given. Raises SettingsError."""
-    from cluster import facts
+    from cluster.doctor import facts
 
     found: facts.Facts = facts.gather(config)
     checks: list[Callable[[], Finding]] = [

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import httpx
 
-from cluster import processes
-from cluster.dashboard import open_dashboard
-from cluster.document import Document
+from cluster.console.progress import Progress
 from cluster.errors import StartFailed
-from cluster.progress import Progress
-from cluster.readiness import Outcome, Readiness, look
-from cluster.state import ClusterState, run_folder
+from cluster.runtime import processes
+from cluster.runtime.dashboard import open_dashboard
+from cluster.runtime.document import Document
+from cluster.runtime.readiness import Outcome, Readiness, look
+from cluster.runtime.state import ClusterState, run_folder
 
 LOOK_S = 0.5  # between two looks at Serve's state; each costs its controller a few milliseconds
 ROUTE_LOOK_S = 0.1

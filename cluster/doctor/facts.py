@@ -11,14 +11,14 @@ from pathlib import Path
 
 import psutil
 
-from cluster import processes
 from cluster.config import Config, home, load_config
-from cluster.document import DEFAULT_HOST, DEFAULT_PORT
 from cluster.errors import NotRunning, StaleCluster
-from cluster.ports import Listener, holder, is_free, is_loopback
-from cluster.ray_node import haproxy_binary
+from cluster.runtime import processes
+from cluster.runtime.document import DEFAULT_HOST, DEFAULT_PORT
+from cluster.runtime.ports import Listener, holder, is_free, is_loopback
+from cluster.runtime.ray_node import haproxy_binary
+from cluster.runtime.state import ClusterState, read_state
 from cluster.settings import Settings
-from cluster.state import ClusterState, read_state
 
 PACKAGES = (
     "ray",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from cluster.ports import Listener
+from cluster.runtime.ports import Listener
 
 MARKER = "HELIOSTAT_CLUSTER"
 # Replicas that hold something (vectors, engines) end within 1 s of SIGTERM; one that called others through a

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from cluster.doctor import Finding
-    from cluster.status import ClusterStatus
+    from cluster.console.status import ClusterStatus
+    from cluster.doctor.checks import Finding
 
 COLOURS = {"ok": "green", "running": "green", "warn": "yellow", "fail": "red", "degraded": "red"}
 

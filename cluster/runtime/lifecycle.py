@@ -17,17 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster import processes, ray_node
 from cluster.config import environment, home, load_config
-from cluster.dashboard import open_dashboard
-from cluster.deploying import deploy, wait_ready
-from cluster.document import Document
-from cluster.document import prepare as prepare_document
+from cluster.console.progress import Progress
 from cluster.errors import AlreadyRunning, NotRunning, StaleCluster
-from cluster.joining import Joining, join, leave
-from cluster.ports import claim, is_loopback
-from cluster.progress import Progress
-from cluster.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
+from cluster.runtime import processes, ray_node
+from cluster.runtime.dashboard import open_dashboard
+from cluster.runtime.deploying import deploy, wait_ready
+from cluster.runtime.document import Document
+from cluster.runtime.document import prepare as prepare_document
+from cluster.runtime.joining import Joining, join, leave
+from cluster.runtime.ports import claim, is_loopback
+from cluster.runtime.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
 
 HOLD_LOOK_S = 0.5  # how soon Ctrl-C and a dead cluster are noticed
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import environment
-from cluster.dashboard import Dashboard, open_dashboard
-from cluster.deploying import deploy, wait_ready
-from cluster.document import Document, endpoint
+from cluster.console.progress import Progress
 from cluster.errors import ClusterError, Conflict, StartFailed
-from cluster.progress import Progress
-from cluster.ray_node import python_path
-from cluster.state import NAMESPACE, ClusterState, remove_state, write_state
+from cluster.runtime.dashboard import Dashboard, open_dashboard
+from cluster.runtime.deploying import deploy, wait_ready
+from cluster.runtime.document import Document, endpoint
+from cluster.runtime.ray_node import python_path
+from cluster.runtime.state import NAMESPACE, ClusterState, remove_state, write_state
 
 LEAVE_TIMEOUT_S = 90.0  # in HAProxy mode Serve drains an application for 30 s before it deletes it
 

@@ -11,7 +11,7 @@ import httpx
 
 from cluster.config import environment
 from cluster.errors import ClusterError, StartFailed
-from cluster.state import ClusterState
+from cluster.runtime.state import ClusterState
 
 DEPLOY_TIMEOUT_S = 120.0  # the first deploy starts Serve's controller and proxies: 5 to 10 s on 2 cores
 READ_TIMEOUT_S = 15.0

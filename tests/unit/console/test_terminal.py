@@ -4,8 +4,8 @@ import sys
 import pytest
 import typer
 
+from cluster.console.terminal import run
 from cluster.errors import NotRunning, SettingsError
-from cluster.terminal import run
 
 
 def app_raising(error: Exception) -> typer.Typer:

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
-from cluster import processes
-from cluster.dashboard import open_dashboard
 from cluster.errors import ClusterError
-from cluster.readiness import Part, look
-from cluster.runtime import current
-from cluster.state import ClusterState
+from cluster.runtime import processes
+from cluster.runtime.dashboard import open_dashboard
+from cluster.runtime.lifecycle import current
+from cluster.runtime.readiness import Part, look
+from cluster.runtime.state import ClusterState
 
 EXIT_DEGRADED, EXIT_NOT_RUNNING = 1, 3
 

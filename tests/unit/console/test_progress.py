@@ -1,6 +1,6 @@
 import io
 
-from cluster.progress import Progress
+from cluster.console.progress import Progress
 
 
 def test_plain_lines_where_no_terminal_reads_and_no_repeats() -> None:

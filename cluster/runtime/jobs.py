@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from cluster.config import environment
 from cluster.config import home as default_home
 from cluster.errors import ClusterError, Conflict, NotFound, NotRunning
-from cluster.processes import MARKER
-from cluster.ray_node import python_path
-from cluster.runtime import apply_environment, current
-from cluster.state import read_state
+from cluster.runtime.lifecycle import apply_environment, current
+from cluster.runtime.processes import MARKER
+from cluster.runtime.ray_node import python_path
+from cluster.runtime.state import read_state
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

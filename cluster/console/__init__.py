@@ -1,0 +1,1 @@
+"""What the command lines show: one-line errors, progress, tables and the status."""

@@ -1,0 +1,1 @@
+"""`heliostat doctor`: facts about this machine, and what follows from them."""

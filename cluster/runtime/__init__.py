@@ -1,0 +1,1 @@
+"""Our own Ray cluster: start, join, deploy, wait, connect, stop. `lifecycle` is the way in."""
