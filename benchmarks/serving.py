@@ -37,12 +37,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], name: str) -> None:
     """Return when `url` answers 200. Raises RuntimeError when the server ends or stays silent."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode} before it answered")
+            raise RuntimeError(f"{name} ended with {process.returncode} before it answered")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
                 if answer.status == 200:
@@ -52,11 +52,12 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"no answer from {url} in {READY_S} s")
 
 
-def start_heliostat(home: Path, port: int) -> subprocess.Popen[bytes]:
+def start_heliostat(home: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
     """`heliostat up configs/demo.yaml` with its own home."""
     env = {**os.environ, "HELIOSTAT_HOME": str(home)}
     command = [sys.executable, "-m", "deployments", "up", "configs/demo.yaml", "--port", str(port)]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with log.open("wb") as out:
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
 
 
 def start_vllm(port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -132,13 +133,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="heliostat-bench-") as folder:
         servers = [
             start_vllm(ports["vllm serve"], Path(folder) / "vllm.log"),
-            start_heliostat(Path(folder) / "home", ports["heliostat"]),
+            start_heliostat(Path(folder) / "home", ports["heliostat"], Path(folder) / "heliostat.log"),
         ]
         try:
-            for server, url in zip(servers, [urls["vllm serve"], urls["heliostat"]], strict=True):
-                wait_for(f"{url}/v1/models", server)
+            for server, name in zip(servers, ("vllm serve", "heliostat"), strict=True):
+                wait_for(f"{urls[name]}/v1/models", server, name)
             print("columns: heliostat | vllm serve")
             rows = compare(urls, arguments.clients, arguments.rounds)
+        except RuntimeError:
+            for log in sorted(Path(folder).glob("*.log")):
+                print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-20:], sep="\n")
+            raise
         finally:
             for server in servers:
                 stop(server)

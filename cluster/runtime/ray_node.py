@@ -20,8 +20,10 @@ from cluster.errors import StartFailed
 from cluster.runtime.ports import BLOCK, free_block
 from cluster.runtime.processes import MARKER
 
-# A unix socket's path holds 107 bytes; Ray adds up to 64 to its temp dir, HAProxy's up to 82 to its own.
-RAY_TEMP_LIMIT = 43
+# A unix socket's path holds 107 bytes. Ray adds up to 72 to its temp dir (`dash_MetricsHead` under a session's
+# name with a process id of 7 digits), HAProxy up to 84 to its own; past it a part of Ray never comes up.
+RAY_TEMP_LIMIT = 107 - 72
+SHORT_TEMP = "/tmp"  # noqa: S108 - mkdtemp makes a folder of its own in it, for its owner only
 REPLICA_PORTS = 16  # where the replicas' share of a cluster's block begins
 GRPC_MESSAGE_BYTES = 64 * 1024**2  # Serve's 4 MiB would refuse a request with a few base64 images
 START_TIMEOUT_S = 60  # `ray start` takes 4 to 7 s on 2 cores
@@ -155,7 +157,8 @@ def prepare(*, cluster_id: str, home: Path, plain_proxy: bool) -> RayNode:
     run = home / "run"
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
-    scratch = Path(tempfile.mkdtemp(prefix="hs-"))
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= len(SHORT_TEMP) else SHORT_TEMP
+    scratch = Path(tempfile.mkdtemp(prefix="hs-", dir=short))
     own = run / "ray"
     base = free_block()
     binary = None if plain_proxy else haproxy_binary()
