@@ -138,6 +138,7 @@ class LimitSettings(Strict):
     max_body_bytes: int = Field(32 * 1024**2, ge=1024)
     max_messages: int = Field(2048, ge=1)
     max_embedding_inputs: int = Field(2048, ge=1)
+    max_embedding_characters: int = Field(4_000_000, ge=1, description="of one request's texts together")
     generation_timeout_ms: int = Field(600_000, ge=1)
 
 
@@ -200,7 +201,9 @@ class StoreSettings(Strict):
 
     vectors: VectorSettings = VectorSettings()
     database: str | None = None
-    redis: str | None = Field(None, description="redis:// URL for shared events; None keeps them in process")
+    redis: str | None = Field(
+        None, description="redis:// URL: Ray keeps its state there, past its head"
+    )
 
 
 class Settings(Strict):

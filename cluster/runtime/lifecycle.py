@@ -28,6 +28,7 @@ from cluster.runtime.document import prepare as prepare_document
 from cluster.runtime.joining import Joining, join, leave
 from cluster.runtime.ports import claim, is_loopback
 from cluster.runtime.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
+from cluster.settings import Settings
 
 HOLD_LOOK_S = 0.5  # how soon Ctrl-C and a dead cluster are noticed
 
@@ -64,11 +65,13 @@ def up(options: StartOptions, progress: Progress) -> ClusterState:
         _refuse_second(folder, progress)
         document = prepare_document(config, home=folder, port=options.port)
         if options.address is not None:
+            if config.settings.stores.redis is not None:
+                progress.say("stores.redis is not used: the joined Ray keeps its state where it was told to")
             joining = Joining(
                 address=options.address, config=options.config, home=folder, timeout_s=options.timeout_s
             )
             return join(joining, document, progress)
-        return _start_own(options, document, folder, progress)
+        return _start_own(options, config.settings, document, folder, progress)
 
 
 def down(folder: Path) -> Stopped:
@@ -154,13 +157,17 @@ def hold(state: ClusterState, stopping: Callable[[], bool]) -> bool:
     return True
 
 
-def _start_own(options: StartOptions, document: Document, folder: Path, progress: Progress) -> ClusterState:
+def _start_own(
+    options: StartOptions, settings: Settings, document: Document, folder: Path, progress: Progress
+) -> ClusterState:
     began = time.monotonic()
     claim(document.port, document.host)
     if not is_loopback(document.host):
         progress.say(f"WARNING: http_options.host is {document.host}: other machines can reach this server")
     plain = options.plain_proxy or environment().get("HELIOSTAT_PLAIN_PROXY", "") not in {"", "0"}
-    node = ray_node.prepare(cluster_id=str(uuid.uuid4()), home=folder, plain_proxy=plain)
+    node = ray_node.prepare(
+        cluster_id=str(uuid.uuid4()), home=folder, plain_proxy=plain, redis=settings.stores.redis
+    )
     state = _first_state(node, options.config, document)
     write_state(state)
     try:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cluster
 from cluster.errors import StartFailed
@@ -35,7 +36,7 @@ HAPROXY_WRAPPER = """#!/bin/sh
 previous=
 for argument; do
   if [ "$previous" = "-f" ]; then
-    sed -i -E -e 's/^( *bind )[*]?:({stats}|{metrics})$/\\1127.0.0.1:\\2/' -e '/option splice-request$/d' "$argument"
+    sed -i -E 's/^( *bind )[*]?:({stats}|{metrics})$/\\1127.0.0.1:\\2/; /option splice-request$/d' "$argument"
   fi
   previous=$argument
 done
@@ -54,6 +55,7 @@ class RayNode:
     temp: Path
     token_path: Path
     haproxy: Path | None
+    redis: str | None = None
 
     @property
     def address(self) -> str:
@@ -94,6 +96,7 @@ class RayNode:
             "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.runtime.loopback.bind",
             "AUTOSCALER_METRIC_PORT": str(self.base + 2),
             "DASHBOARD_METRIC_PORT": str(self.base + 3),
+            **_external_store(self.redis, self.cluster_id),
         }
 
     def command(self) -> list[str]:
@@ -154,8 +157,8 @@ _FOREIGN = frozenset(
 )
 
 
-def prepare(*, cluster_id: str, home: Path, plain_proxy: bool) -> RayNode:
-    """Pick ports and write what the node reads: token, folders, HAProxy's wrapper."""
+def prepare(*, cluster_id: str, home: Path, plain_proxy: bool, redis: str | None = None) -> RayNode:
+    """Pick ports and write what the node reads: token, folders, HAProxy's wrapper. redis: a redis:// URL."""
     run = home / "run"
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
@@ -172,6 +175,7 @@ def prepare(*, cluster_id: str, home: Path, plain_proxy: bool) -> RayNode:
         temp=own if len(os.fsencode(own)) <= RAY_TEMP_LIMIT else scratch / "ray",
         token_path=_write_token(run / "token"),
         haproxy=_wrap_haproxy(scratch, binary, base) if binary else None,
+        redis=redis,
     )
 
 
@@ -198,6 +202,23 @@ def finished(process: subprocess.Popen[str], logs: Path) -> None:
     if process.returncode != 0:
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         raise StartFailed(f"Ray did not start: {lines[-1] if lines else 'no output'}", hint=f"logs: {logs}")
+
+
+def _external_store(redis: str | None, cluster_id: str) -> dict[str, str]:
+    """What makes Ray keep its state in Redis, in which it outlives the head's process; nothing without a URL."""
+    if redis is None:
+        return {}
+    url = urlsplit(redis)
+    address = f"{url.hostname}:{url.port or 6379}"
+    found = {
+        "RAY_REDIS_ADDRESS": f"rediss://{address}" if url.scheme == "rediss" else address,
+        "RAY_external_storage_namespace": cluster_id,  # several clusters share a Redis
+    }
+    if url.username:
+        found["RAY_REDIS_USERNAME"] = url.username
+    if url.password:
+        found["RAY_REDIS_PASSWORD"] = url.password
+    return found
 
 
 def without_client_server(parameters: Any, head: bool) -> None:  # noqa: ARG001 - Ray calls it with both

@@ -47,9 +47,10 @@ def test_each_command_of_the_readme_works(cluster, command: str) -> None:
     assert done.stdout.strip()
     if command.startswith("curl"):
         answer, shown = json.loads(done.stdout), json.loads(next(b for kind, b in BLOCKS if kind == "json"))
-        assert answer.keys() == shown.keys()
-        assert answer["choices"][0]["message"] == shown["choices"][0]["message"]
-        assert answer["usage"] == shown["usage"]
+        # README leaves out what is null, and the id and the time are of that one answer.
+        assert shown.keys() <= answer.keys()
+        assert shown["choices"][0]["message"].items() <= answer["choices"][0]["message"].items()
+        assert shown["usage"].items() <= answer["usage"].items()
 
 
 def test_the_python_block_streams_an_answer(cluster) -> None:
