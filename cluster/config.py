@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from cluster import yaml_text
 from cluster.errors import SettingsError
 from cluster.settings import Settings
 
@@ -95,14 +95,13 @@ def environment() -> dict[str, str]:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml_text.load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{file}: no such file", hint="configs/demo.yaml is a working example") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{file}: not YAML: {reason}") from None
+    except ValueError as error:
+        raise SettingsError(f"{file}: not YAML: {error}") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{file}: not a mapping", hint="a Ray Serve config with `applications`")
     return document
@@ -131,8 +130,8 @@ def _overrides(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], s
 
 def _value(name: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return yaml_text.load(text)
+    except ValueError:
         raise SettingsError(f"{name}: not a YAML value: {text!r}", hint="quote it as YAML would") from None
 
 

@@ -201,9 +201,7 @@ class StoreSettings(Strict):
 
     vectors: VectorSettings = VectorSettings()
     database: str | None = None
-    redis: str | None = Field(
-        None, description="redis:// URL: Ray keeps its state there, past its head"
-    )
+    redis: str | None = Field(None, description="redis:// URL: Ray keeps its state there, past its head")
 
 
 class Settings(Strict):

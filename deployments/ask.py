@@ -37,6 +37,8 @@ def request(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
     try:
         response = httpx.post(f"{url.rstrip('/')}/api/v1/rag/query", json=body, timeout=TIMEOUT_S)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise BadRequest(f"{url!r} is no URL to ask: {error}", hint="--url http://127.0.0.1:8000") from None
     except httpx.TransportError as error:
         raise NotRunning(f"{url} does not answer: {error}", hint="heliostat status") from None
     try:

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster import logs
-from cluster.errors import BadRequest, HeliostatError, SettingsError
+from cluster.errors import BadRequest, ClusterError, HeliostatError, SettingsError
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -24,6 +24,12 @@ def run(app: "Typer", arguments: list[str] | None = None, *, program: str = "hel
         if debug:
             raise
         sys.exit(complain(error))
+    except OSError as error:
+        # A home or a file that this user cannot use: said by its name. One without a name is a bug, and shows.
+        if debug or not isinstance(error.filename, str):
+            raise
+        hint = "HELIOSTAT_HOME must be a folder that you may write to, and files must be yours to read"
+        sys.exit(complain(ClusterError(f"{error.filename}: {error.strerror}", hint=hint)))
 
 
 def complain(error: HeliostatError) -> int:

@@ -69,12 +69,12 @@ class HashEmbedder:
                 raise UnsupportedParameter(
                     "This embedder has no vocabulary, so it takes no token ids",
                     hint="send texts",
-                    param=f"input.{position}",
+                    param=f"input[{position}]",
                 )
             found = TOKEN.findall(text.lower())
             if not found:
                 raise BadRequest(
-                    f"input.{position} is empty", hint="send text with a word in it", param=f"input.{position}"
+                    f"input[{position}] is empty", hint="send text with a word in it", param=f"input[{position}]"
                 )
             truncated += len(found) > CONTEXT_LENGTH
             words.append(tuple(found[:CONTEXT_LENGTH]))

@@ -167,14 +167,14 @@ class SentenceEngine:
             raise BadRequest("input mixes texts and token ids", hint="send one kind", param="input")
         for number, given in enumerate(inputs):
             if len(given) == 0 or (isinstance(given, str) and not given.strip()):
-                raise BadRequest(f"input.{number} is empty", hint="send text", param=f"input.{number}")
+                raise BadRequest(f"input[{number}] is empty", hint="send text", param=f"input[{number}]")
         if not texts:
             return [_checked(ids, loaded.vocabulary, number) for number, ids in enumerate(inputs)]
         texts = [text.lower() for text in texts] if loaded.lower else texts
         encodings = loaded.tokenizer.encode_batch(texts, add_special_tokens=False)
         for number, encoding in enumerate(encodings):
             if not encoding.ids:
-                raise BadRequest(f"input.{number} holds no token", hint="send text", param=f"input.{number}")
+                raise BadRequest(f"input[{number}] holds no token", hint="send text", param=f"input[{number}]")
         return [encoding.ids for encoding in encodings]
 
     def _pad(self, encoded: Sequence[Sequence[int]]) -> TokenBatch:
@@ -248,7 +248,7 @@ def _dtype(name: str, device: str) -> Any:
 def _checked(ids: Any, vocabulary: int, number: int) -> list[int]:
     for place, token in enumerate(ids):
         if not 0 <= token < vocabulary:
-            param = f"input.{number}.{place}"
+            param = f"input[{number}][{place}]"
             hint = f"0 to {vocabulary - 1}"
             raise BadRequest(f"{param}: {token} is not a token of this embedder", hint=hint, param=param)
     return list(ids)

@@ -16,7 +16,7 @@ from typing import Any
 from cluster import torchvision_ops
 from cluster.engines.vllm_args import fit_batch, server_arguments
 from cluster.engines.vllm_process import engine_process, quiet_environment, quiet_log, threads
-from cluster.engines.vllm_request import error_of, honoured, read_request, translate
+from cluster.engines.vllm_request import constrained, error_of, honoured, read_request, translate
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, StartFailed
 from cluster.settings import HubSettings, VllmSettings
@@ -119,12 +119,12 @@ class VllmEngine:
         try:
             response = await serving.create_chat_completion(request, None)
         except Exception as error:  # vLLM raises many kinds; `translate` knows them
-            raise self._translate(error) from error
+            raise self._blamed(request, translate(error)) from error
         if hasattr(response, "error"):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError  # vLLM turns a cancellation into an error object
-            raise self._or_dead(error_of(response.error.model_dump()))
+            raise self._blamed(request, error_of(response.error.model_dump()))
         return bytes(response.model_dump_json(), "utf-8")
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
@@ -134,14 +134,22 @@ class VllmEngine:
         try:
             response = await serving.create_chat_completion(request, None)
         except Exception as error:  # as in `chat`
-            raise self._translate(error) from error
+            raise self._blamed(request, translate(error)) from error
         if hasattr(response, "error"):
-            raise self._or_dead(error_of(response.error.model_dump()))
+            raise self._blamed(request, error_of(response.error.model_dump()))
+        # A constrained stream's first events, the roles, come before vLLM knows whether the schema compiles: they
+        # wait for what follows, so that a schema that does not has a status of its own.
+        held, holding = b"", request.n or 1 if constrained(request) else 0
         async with aclosing(response) as lines:
             async for line in lines:
                 if line.startswith(ERROR_EVENT):
-                    raise self._or_dead(error_of(json.loads(line.removeprefix("data: "))["error"]))
-                yield line.encode()
+                    raise self._blamed(request, error_of(json.loads(line.removeprefix("data: "))["error"]))
+                held += line.encode()
+                if holding:
+                    holding -= 1
+                    continue
+                yield held
+                held = b""
 
     def _request(self, call: ChatCall, *, stream: bool) -> Any:
         images = self._capabilities.images
@@ -180,8 +188,13 @@ class VllmEngine:
             raise EngineDead(f"The engine of {self._model} has died", retry_after_s=1.0)
         return self._running
 
-    def _translate(self, error: Exception) -> HeliostatError:
-        return self._or_dead(translate(error))
+    def _blamed(self, request: Any, error: HeliostatError) -> HeliostatError:
+        """A living engine that failed on a constrained request could not compile its schema, or not follow it."""
+        found = self._or_dead(error)
+        if isinstance(found, EngineFailure) and constrained(request):
+            hint = "simplify its patterns and references"
+            return BadRequest("The engine cannot follow this schema", hint=hint, param="response_format")
+        return found
 
     def _or_dead(self, error: HeliostatError) -> HeliostatError:
         """A failure of a dead engine is its death, whatever vLLM called it."""

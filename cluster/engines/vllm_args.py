@@ -31,6 +31,10 @@ def server_arguments(
         "max-model-len": context_length,
         "download-dir": hub.model_path,
         "tool-call-parser": settings.tool_call_parser,
+        # One for all requests. `auto` checks a schema with one compiler and may compile it with another, and
+        # vLLM's first choice, xgrammar, takes minutes for a large enum or pattern; this one has limits of its own
+        # and refuses what it does not honour, a remote $ref included.
+        "structured-outputs-config.backend": "guidance",
     }
     if cpu:
         arguments["kv-cache-memory-bytes"] = settings.kv_cache_gib * GIB

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
+from cluster.engines.schema_limits import check_response_format
 from cluster.errors import (
     BadRequest,
     ContextTooLong,
@@ -36,6 +37,7 @@ PRIORITIES = {Priority.INTERACTIVE: 0, Priority.BACKGROUND: 1}  # vLLM: lower go
 DETAILS = re.compile(
     r" \(parameter=.*\)\Z", re.DOTALL
 )  # vLLM's, at the end of a message; we give the parameter apart
+GRAMMAR_WORDS = ("Grammar error: ", "You must use one kind of structured outputs", "Invalid JSON grammar")
 CONTEXT_WORDS = (
     "maximum context length",
     "maximum model length",
@@ -60,6 +62,7 @@ def read_request(
     check_known(given, known)
     check_generation(given)
     check_messages(given.get("messages"), images=images)
+    check_response_format(given.get("response_format"))
     fields = {name: value for name, value in given.items() if name not in LABELS}
     if not stream:
         fields.pop("stream_options", None)
@@ -99,6 +102,12 @@ def check_messages(messages: Any, *, images: bool) -> None:
                 )
 
 
+def constrained(request: "ChatCompletionRequest") -> bool:
+    """Whether the answer must follow a grammar."""
+    wanted = request.response_format
+    return request.structured_outputs is not None or (wanted is not None and wanted.type != "text")
+
+
 def translate(error: Exception) -> HeliostatError:
     """Any error of vLLM's serving classes as ours."""
     if isinstance(error, HeliostatError):
@@ -116,6 +125,9 @@ def error_of(info: dict[str, Any]) -> HeliostatError:
     begins = message.partition(" ")[0]
     if param is None and begins in honoured(tools=True):
         param = begins  # as in `top_k must be …`
+    if param is None and message.startswith(GRAMMAR_WORDS):
+        reason = " ".join(message.removeprefix(GRAMMAR_WORDS[0]).split())
+        return BadRequest(f"The schema cannot be followed: {reason[:500]}", param="response_format")
     if status == 503:
         return Overloaded(message, retry_after_s=1.0)
     if status >= 500 and status != 501:  # 501: vLLM cannot do this at all, so trying again is no use

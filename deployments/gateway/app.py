@@ -21,6 +21,8 @@ def build_app(backends: Backends, settings: Settings) -> FastAPI:
         title="Heliostat",
         version=_version(),
         summary="Language models, your documents and parameter sweeps behind one endpoint.",
+        # A path is right or it is unknown: a redirect would drop a POST's body at many clients.
+        redirect_slashes=False,
     )
     errors.install(app)
     window: deque[float] = deque(maxlen=REMEMBERED_RESPONSES)

@@ -15,6 +15,7 @@ from cluster.settings import Settings
 from cluster.types import Document, Passage
 from deployments.clients import Backends, Retriever
 from deployments.gateway import lifetimes
+from deployments.gateway.bodies import json_body
 from deployments.gateway.parsing import parse
 from deployments.gateway.uploads import Jobs, Queued, Refused, Stored, Uploads
 from deployments.gateway.wire import Wire
@@ -112,13 +113,13 @@ def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads) 
 def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings) -> None:
     timeout_s = settings.limits.generation_timeout_ms / 1000
 
-    @routes.post("/rag/search", summary="The best passages", openapi_extra=_json_body(SearchRequest))
+    @routes.post("/rag/search", summary="The best passages", openapi_extra=json_body(SearchRequest))
     async def search(request: Request) -> dict[str, Any]:
         wanted = parse(SearchRequest, await request.body())
         limit = wanted.limit or settings.documents.passages
         return {"passages": _citations(await retriever.search(wanted.query, limit=limit))}
 
-    @routes.post("/rag/query", summary="A grounded answer", openapi_extra=_json_body(QuestionRequest))
+    @routes.post("/rag/query", summary="A grounded answer", openapi_extra=json_body(QuestionRequest))
     async def query(request: Request) -> dict[str, Any]:
         wanted = parse(QuestionRequest, await request.body())
         limit = wanted.limit or settings.documents.passages
@@ -193,8 +194,3 @@ def _citations(passages: tuple[Passage, ...]) -> list[dict[str, Any]]:
         }
         for index, passage in enumerate(passages, start=1)
     ]
-
-
-def _json_body(kind: type[Wire]) -> dict[str, Any]:
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}

@@ -22,6 +22,7 @@ logger = logging.getLogger("heliostat.gateway")
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 RETRIED_STATUSES = frozenset({408, 409, 429})
+SHOWN_PATH = 200  # characters of a path that an error repeats
 
 
 def install(app: FastAPI) -> None:
@@ -43,7 +44,8 @@ def body(error: HeliostatError, *, openai: bool) -> bytes:
         content = {"code": error.code, "message": error.message, "hint": error.hint}
         if error.param:
             content["param"] = error.param
-    return json.dumps({"error": content}, ensure_ascii=False).encode()
+    # A lone surrogate, as a form in an odd charset can name one, has no bytes in UTF-8.
+    return json.dumps({"error": content}, ensure_ascii=False).encode(errors="replace")
 
 
 def respond(error: HeliostatError, path: str) -> Response:
@@ -99,9 +101,9 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:
-        return respond(NotFound(f"No such path: {path}", hint="GET /docs lists them all"), path)
+        return respond(NotFound(f"No such path: {path[:SHOWN_PATH]}", hint="GET /docs lists them all"), path)
     if error.status_code == 405:
-        response = respond(MethodNotAllowed(f"{request.method} is not allowed on {path}"), path)
+        response = respond(MethodNotAllowed(f"{request.method} is not allowed on {path[:SHOWN_PATH]}"), path)
         response.headers.update(error.headers or {})
         return response
     return respond(BadRequest(str(error.detail)), path)

@@ -21,6 +21,7 @@ from cluster.errors import BadRequest, ClusterError, ExperimentNotFound, Heliost
 from cluster.settings import Settings
 from cluster.stores.experiments import CANCELLED, FAILED, RUNNING, Experiment, Experiments
 from deployments.clients import ChatModel
+from deployments.gateway.bodies import json_body
 from pipelines.sweeps.display import duration
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import BatchSpec, SweepSpec, read_spec
@@ -86,7 +87,12 @@ def router(settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs | Non
     routes = APIRouter(prefix="/api/experiments", tags=["Experiments"])
     desk = Desk(settings, models, jobs or RayJobs(settings.home_path))
 
-    @routes.post("/batch", status_code=201, summary="Create a batch experiment", **_body())
+    @routes.post(
+        "/batch",
+        status_code=201,
+        summary="Create a batch experiment",
+        openapi_extra=json_body(BatchSpec, SweepSpec),
+    )
     async def create(request: Request) -> dict[str, Any]:
         return await desk.create(await request.body())
 
@@ -125,9 +131,8 @@ class Desk:
 
     async def create(self, body: bytes) -> dict[str, Any]:
         """Store an experiment. Raises BadRequest, NothingToRun, PlanTooLarge, ModelNotFound."""
-        spec = _read(body)
-        plan = Plan(spec=spec)
-        plan.check(self._settings.sweeps.max_cells, self._models)
+        # In a thread: a spec may hold a million prompts, and other requests go on meanwhile.
+        spec, plan = await asyncio.to_thread(self._planned, body)
         experiments = await self._open()
         made = await asyncio.to_thread(
             partial(
@@ -148,6 +153,12 @@ class Desk:
             "created_at": _time(made.created_at),
             "notes": list(plan.notes()),
         }
+
+    def _planned(self, body: bytes) -> tuple[SweepSpec, Plan]:
+        spec = _read(body)
+        plan = Plan(spec=spec)
+        plan.check(self._settings.sweeps.max_cells, self._models)
+        return spec, plan
 
     async def page(self, limit: int, offset: int) -> dict[str, Any]:
         """Some of the experiments, and how many there are."""
@@ -277,27 +288,3 @@ def _whole(experiment: Experiment) -> dict[str, Any]:
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _body() -> dict[str, Any]:
-    """OpenAPI's description of the body, which the route reads itself."""
-    either = {"anyOf": [_inlined(BatchSpec), _inlined(SweepSpec)]}
-    return {
-        "openapi_extra": {"requestBody": {"required": True, "content": {"application/json": {"schema": either}}}}
-    }
-
-
-def _inlined(kind: type[BatchSpec] | type[SweepSpec]) -> dict[str, Any]:
-    """A model's JSON schema without references, which would point nowhere inside the document."""
-    schema = kind.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def resolved(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return resolved(definitions[node["$ref"].rsplit("/", 1)[-1]])
-            return {key: resolved(value) for key, value in node.items()}
-        return [resolved(item) for item in node] if isinstance(node, list) else node
-
-    result: dict[str, Any] = resolved(schema)
-    return result

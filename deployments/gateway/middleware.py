@@ -11,6 +11,7 @@ from cluster.errors import PayloadTooLarge
 from deployments.gateway.errors import respond
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+DECLARED_LENGTH = re.compile(r"[0-9]{1,20}")
 
 
 class RequestIds:
@@ -56,7 +57,7 @@ class BodyLimit:
             return
         limit = self._paths.get(scope["path"], self._max_bytes)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > limit:
+        if DECLARED_LENGTH.fullmatch(declared) and int(declared) > limit:
             await _refuse(limit, scope, receive, send)
             return
         received = 0

@@ -12,8 +12,9 @@ from cluster.settings import Settings
 from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
 from deployments.clients import Backends, ChatModel, Embedder
 from deployments.gateway import lifetimes
+from deployments.gateway.bodies import json_body
 from deployments.gateway.parsing import parse
-from deployments.gateway.wire import STRUCTURE, ChatRequest, EmbeddingRequest, Wire
+from deployments.gateway.wire import STRUCTURE, ChatRequest, EmbeddingRequest
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back
 EMBEDDING_TIMEOUT_S = 120.0
@@ -41,11 +42,15 @@ def router(backends: Backends, settings: Settings) -> APIRouter:
             raise chats.unknown(model_id)
         return _listed(await served.card())
 
-    @routes.post("/chat/completions", summary="A chat completion, whole or streamed", **_body(ChatRequest))
+    @routes.post(
+        "/chat/completions", summary="A chat completion, whole or streamed", openapi_extra=json_body(ChatRequest)
+    )
     async def chat_completions(request: Request) -> Response:
         return await chats.complete(request)
 
-    @routes.post("/embeddings", summary="Embeddings of texts or token arrays", **_body(EmbeddingRequest))
+    @routes.post(
+        "/embeddings", summary="Embeddings of texts or token arrays", openapi_extra=json_body(EmbeddingRequest)
+    )
     async def create_embeddings(request: Request) -> Response:
         return await embeddings.create(request)
 
@@ -115,6 +120,7 @@ class EmbeddingInputs:
     def __init__(self, backends: Backends, settings: Settings) -> None:
         self._embedder = backends.embedder
         self._limit = settings.limits.max_embedding_inputs
+        self._characters = settings.limits.max_embedding_characters
         self._chat_models = frozenset(backends.models)
         self.model_id = settings.embedding_models[0].id if settings.embedding_models else None
 
@@ -152,6 +158,12 @@ class EmbeddingInputs:
             raise BadRequest("input is empty", hint="send a text or a list of texts", param="input")
         if len(items) > self._limit:
             raise BadRequest(f"{len(items)} inputs are over the limit of {self._limit}", param="input")
+        if (size := sum(map(len, items))) > self._characters:
+            raise BadRequest(
+                f"The input has {size} characters or tokens, over the limit of {self._characters}",
+                hint="send it in several requests",
+                param="input",
+            )
         for place, item in enumerate(items):
             if not item:
                 param = "input" if isinstance(given, str) else f"input[{place}]"
@@ -190,9 +202,3 @@ def _embedding_response(wanted: EmbeddingRequest, result: Embeddings) -> Respons
     }
     headers = {"x-heliostat-truncated-inputs": str(result.truncated)} if result.truncated else None
     return Response(json.dumps(content), media_type="application/json", headers=headers)
-
-
-def _body(kind: type[Wire]) -> dict[str, Any]:
-    """OpenAPI's description of a body that the route reads itself."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}

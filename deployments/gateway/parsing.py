@@ -32,7 +32,7 @@ def parse(kind: type[Request], body: bytes) -> Request:
 
 def explain(problems: list[ErrorDetails]) -> BadRequest:
     """The most telling problem: of a union's alternatives, the one that came furthest."""
-    worst = max(problems, key=lambda problem: len(problem["loc"]))
+    worst = max(problems, key=lambda problem: (len(problem["loc"]), not problem["type"].endswith("_type")))
     param = path_of(worst["loc"])
     got = worst.get("input")
     if worst["type"] == "extra_forbidden":
@@ -57,6 +57,6 @@ def path_of(location: tuple[int | str, ...]) -> str | None:
 
 def _is_tag(part: str, location: tuple[int | str, ...], depth: int) -> bool:
     """Whether a part names a union's alternative and not a field: `text` is both, a tag only after an index."""
-    if "[" in part or part in {"str", "int", "float", "bool"}:
+    if "[" in part or part.startswith("constrained-") or part in {"str", "int", "float", "bool"}:
         return True
     return part in UNION_TAGS and isinstance(location[depth - 1], int)

@@ -139,7 +139,10 @@ class Library:
         if not query.strip():
             raise BadRequest("The query is empty", hint="ask something", param="query")
         call = EmbeddingCall(inputs=(query,), request_id=uuid.uuid4().hex)
-        card, embedded = await asyncio.gather(self._embedder.card(), self._embedder.embed(call))
+        try:
+            card, embedded = await asyncio.gather(self._embedder.card(), self._embedder.embed(call))
+        except BadRequest as error:  # nothing but characters that the embedder does not see
+            raise BadRequest("The query has no word in it", hint="ask something", param="query") from error
         return await self._vectors.query(embedded.vectors[0], limit=limit, identity=_identity(card))
 
     async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:

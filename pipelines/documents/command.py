@@ -68,9 +68,9 @@ def _ingest(
 ) -> JobProgress:
     from rich.console import Console
 
-    from cluster.runtime.lifecycle import connect
+    from pipelines.driver import become_driver
 
-    connect(folder)
+    become_driver(folder)
     from pipelines.documents.display import Display
     from pipelines.documents.owner import Owner
     from pipelines.documents.pipeline import Ingest

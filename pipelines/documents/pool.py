@@ -1,6 +1,5 @@
 """Rows through a stage in a Ray Data actor pool that fits what the cluster has free."""
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +20,6 @@ class ActorPool:
         """The stage's rows as they are done, in no order. Raises Unavailable where no actor would fit."""
         import ray
 
-        _quiet()
         documents = self._place.settings.documents
         gpus = self._gpus() if stage is Embed else 0.0
         done = ray.data.from_items(list(rows), override_num_blocks=min(len(rows), MAX_BLOCKS)).map_batches(
@@ -57,13 +55,3 @@ def _free(resource: str) -> float:
     import ray
 
     return float(ray.available_resources().get(resource, 0.0))  # type: ignore[no-untyped-call]
-
-
-def _quiet() -> None:
-    """Ray Data's own bars and notices would be drawn over ours."""
-    import ray
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -5,12 +5,13 @@ each of them the float that a person would have written.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 Number = int | float
+Value = TypeVar("Value", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +108,20 @@ def read_axis(given: object, bounds: Bounds) -> Axis:
     if not isinstance(given, list | tuple):
         return Listed(values=(bounds.check(given),))
     values = tuple(bounds.check(value) for value in given)
-    twice = [value for place, value in enumerate(values) if value in values[:place]] if len(values) < 10_000 else []
-    if twice or len(set(values)) < len(values):
-        raise ValueError(f"holds {twice[0] if twice else 'a value'} twice; repeats run a cell again")
+    twice = repeated(values)
+    if twice is not None:
+        raise ValueError(f"holds {twice!r} twice; repeats run a cell again")
     return Listed(values=values)
+
+
+def repeated(values: Iterable[Value]) -> Value | None:
+    """The first value that is there twice, or None."""
+    seen: set[Value] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 def _stepped(given: Mapping[Any, Any], bounds: Bounds) -> Stepped:

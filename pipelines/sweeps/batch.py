@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from cluster.errors import HeliostatError
 from cluster.settings import Settings
 from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
+from pipelines.driver import become_driver
 from pipelines.sweeps.display import ProgressDisplay
-from pipelines.sweeps.driver import become_driver
 from pipelines.sweeps.run import Outcome, Target, run_sweep
 from pipelines.sweeps.spec import read_spec
 from pipelines.sweeps.tally import Progress

@@ -152,7 +152,7 @@ def _target(config: Path | None) -> "tuple[Settings, Target]":
 
 
 def _connect(target: "Target") -> None:
-    from pipelines.sweeps.driver import become_driver
+    from pipelines.driver import become_driver
 
     become_driver(target.home)
 

@@ -15,6 +15,7 @@ from cluster.errors import ModelNotFound, NothingToRun, PlanTooLarge
 from pipelines.sweeps.axis import Axis, Number
 from pipelines.sweeps.spec import Prompt, SweepSpec
 
+SHOWN_COUNT = 10**15
 IGNORED_WHEN_GREEDY = ("top_p", "top_k", "min_p")
 
 
@@ -123,7 +124,7 @@ class Plan:
             )
         if self.total > max_cells:
             raise PlanTooLarge(
-                f"The sweep has {self.total:,} cells, over the limit of {max_cells:,}",
+                f"The sweep has {_counted(self.total)} cells, over the limit of {max_cells:,}",
                 hint="fewer values or coarser steps; sweeps.max_cells is the limit",
             )
         for model in self.spec.models if served is not None else ():
@@ -165,6 +166,11 @@ def digest(value: object, *, size: int) -> str:
     """A short hash, 2 × size hex characters, of anything that JSON can write."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def _counted(number: int) -> str:
+    """A count to read; steps close to nothing make counts that fill pages."""
+    return f"{number:,}" if number < SHOWN_COUNT else f"more than {SHOWN_COUNT:,}"
 
 
 def _holds_zero(axis: Axis) -> bool:

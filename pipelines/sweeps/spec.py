@@ -21,11 +21,15 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import from_json
 
+from cluster import yaml_text
 from cluster.errors import BadRequest
-from pipelines.sweeps.axis import Axis, Bounds, read_axis
+from pipelines.sweeps.axis import Axis, Bounds, read_axis, repeated
 
 BATCH_KEYS = frozenset({"prompt", "model", "parameter_ranges", "response_count"})
+MAX_REPEATS = 10**12  # above any plan that may run, so that the plan's own limit is what answers
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
 MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
 
 
@@ -101,7 +105,8 @@ def _prompt(given: object) -> object:
     return {"text": given} if isinstance(given, str) else given
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+Description = Annotated[str, Field(pattern=NO_NUL)]
 Model = Annotated[str, Field(pattern=MODEL_ID)]
 Prompts = tuple[Annotated[Prompt, BeforeValidator(_prompt)], ...]
 
@@ -110,11 +115,11 @@ class SweepSpec(Strict):
     """A sweep. repeats: how often each combination runs. seeds: whether each cell sends a seed of its own."""
 
     name: Name
-    description: str = ""
+    description: Description = ""
     models: tuple[Model, ...]
     prompts: Prompts
     parameters: Parameters = Parameters()
-    repeats: int = Field(1, ge=0)
+    repeats: int = Field(1, ge=0, le=MAX_REPEATS)
     seeds: bool = True
 
     @model_validator(mode="after")
@@ -124,8 +129,7 @@ class SweepSpec(Strict):
             ("prompt id", [prompt.id for prompt in self.named_prompts]),
             ("prompt", [(prompt.text, prompt.system) for prompt in self.prompts]),
         ):
-            if len(set(values)) < len(values):
-                twice = next(value for place, value in enumerate(values) if value in values[:place])
+            if (twice := repeated(values)) is not None:
                 shown = twice[0] if isinstance(twice, tuple) else twice
                 raise ValueError(f"the {what} {str(shown)[:60]!r} is given twice; repeats run a cell again")
         return self
@@ -147,11 +151,11 @@ class BatchSpec(Strict):
     """A sweep as the experiments API asks for it."""
 
     name: Name
-    description: str = ""
+    description: Description = ""
     prompt: str = Field(min_length=1)
     model: Model
     parameter_ranges: Parameters = Parameters()
-    response_count: int = Field(1, ge=0)
+    response_count: int = Field(1, ge=0, le=MAX_REPEATS)
     seeds: bool = True
 
     def spec(self) -> SweepSpec:
@@ -169,12 +173,10 @@ class BatchSpec(Strict):
 
 def load_spec(path: Path) -> SweepSpec:
     """A spec from a YAML or JSON file. Raises BadRequest naming file and key."""
-    import yaml
-
     text = _text(path)
     try:
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        data = from_json(text, allow_inf_nan=False) if path.suffix == ".json" else yaml_text.load(text)
+    except ValueError as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise BadRequest(f"{path}: not {kind}: {' '.join(str(error).split())}") from None
     if isinstance(data, dict) and isinstance(data.get("prompts"), dict):
@@ -242,7 +244,7 @@ def _prompts_of_file(given: Mapping[str, Any], spec: Path) -> list[Any]:
     prompts = []
     for number, line in enumerate(lines, start=1):
         try:
-            prompts.append(json.loads(line))
+            prompts.append(from_json(line, allow_inf_nan=False))
         except ValueError as error:
             raise BadRequest(f"{path}: line {number} is not JSON: {error}", param="prompts.file") from None
     return prompts
@@ -250,6 +252,8 @@ def _prompts_of_file(given: Mapping[str, Any], spec: Path) -> list[Any]:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_char_device():  # one that never ends, as /dev/zero in somebody else's spec
+            raise BadRequest(f"{path}: not a file", hint="name a text file")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadRequest(f"{path}: no such file", hint="configs/sweeps/demo.yaml is a working example") from None

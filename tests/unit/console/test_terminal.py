@@ -68,3 +68,10 @@ def test_status_without_a_cluster_does_not_load_ray(tmp_path: object) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 3, done.stderr
     assert done.stderr.startswith("error: no cluster is running")
+
+
+def test_a_file_that_cannot_be_used_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(app_raising(NotADirectoryError(20, "Not a directory", "/tmp/home/run")), [])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("error: /tmp/home/run: Not a directory — HELIOSTAT_HOME ")

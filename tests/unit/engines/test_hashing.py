@@ -55,7 +55,7 @@ def test_a_text_over_the_context_is_cut_and_counted(engine: HashEmbedder) -> Non
 def test_an_empty_text_is_refused_by_its_place(engine: HashEmbedder, text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         engine.embed(["fine", text])
-    assert caught.value.param == "input.1"
+    assert caught.value.param == "input[1]"
 
 
 def test_token_ids_are_refused(engine: HashEmbedder) -> None:

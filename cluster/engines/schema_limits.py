@@ -1,0 +1,96 @@
+"""What a client's JSON schema may ask of a grammar compiler, checked before it gets there.
+
+A schema is a program that somebody else wrote: a compiler can be kept busy for minutes by two kilobytes of it,
+and cannot be interrupted. The limits are several times what OpenAI's own structured outputs allow, and were set
+by measuring: the worst schema within them compiles in about a second.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cluster.errors import BadRequest
+
+MAX_SCHEMA_BYTES = 128 * 1024  # ten thousand short enum values fit
+MAX_PATTERN = 512  # characters of one regular expression
+MAX_PATTERNS = 64  # in one schema
+MAX_ITEMS = 10_000  # of an array; lengths of strings cost nothing
+COUNTS = ("minItems", "maxItems", "minContains", "maxContains")
+PARAM = "response_format"
+TYPES = ("text", "json_object", "json_schema")
+
+
+def check_response_format(given: object) -> None:
+    """Raise BadRequest for a `json_schema` beyond the limits; its meaning is the compiler's to check."""
+    if isinstance(given, dict) and isinstance(kind := given.get("type"), str) and kind not in TYPES:
+        hint = f"one of {', '.join(TYPES)}"
+        raise BadRequest(f"response_format.type: {kind[:40]!r} is not known here", hint=hint, param=f"{PARAM}.type")
+    holder = given.get("json_schema") if isinstance(given, dict) else None
+    schema = holder.get("schema") if isinstance(holder, dict) else None
+    if not isinstance(schema, dict):
+        return
+    size = len(json.dumps(schema, ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_SCHEMA_BYTES:
+        raise _too(f"The schema has {size} bytes, over the limit of {MAX_SCHEMA_BYTES}", "use a smaller one")
+    if _chases_itself(schema):
+        raise _too("The schema's $ref leads back to itself without ever saying anything", "give it a type")
+    patterns = 0
+    for node, intersected in _nodes(schema, intersected=0):
+        for name in COUNTS:
+            if isinstance(node.get(name), int | float) and node[name] > MAX_ITEMS:
+                raise _too(f"The schema's {name} is over the limit of {MAX_ITEMS}", "use a smaller number")
+        texts = _patterns(node)
+        patterns += len(texts)
+        if any(len(text) > MAX_PATTERN for text in texts) or patterns > MAX_PATTERNS:
+            limits = f"{MAX_PATTERNS} patterns of {MAX_PATTERN} characters each"
+            raise _too("The schema's patterns are over the limit", f"at most {limits}")
+        if intersected > 1 and texts:
+            # The automaton of several patterns at once grows as the product of theirs.
+            raise _too("The schema has a pattern in an allOf of several schemas", "write one pattern that says all")
+
+
+def _too(message: str, hint: str) -> BadRequest:
+    return BadRequest(message, hint=hint, param=PARAM)
+
+
+def _patterns(node: dict[str, Any]) -> list[str]:
+    found = [node["pattern"]] if isinstance(node.get("pattern"), str) else []
+    by_name = node.get("patternProperties")
+    return found + list(by_name if isinstance(by_name, dict) else ())
+
+
+def _nodes(root: dict[str, Any], *, intersected: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Every object of the schema, and of how many schemas an `allOf` around it is made."""
+    waiting: list[tuple[Any, int]] = [(root, intersected)]
+    while waiting:
+        node, together = waiting.pop()
+        if isinstance(node, list):
+            waiting += [(item, together) for item in node]
+        elif isinstance(node, dict):
+            yield node, together
+            for name, item in node.items():
+                inside = len(item) if name == "allOf" and isinstance(item, list) else together
+                waiting.append((item, inside))
+
+
+def _chases_itself(schema: dict[str, Any]) -> bool:
+    """Whether some `$ref` leads from reference to reference back to where it began."""
+    for node, _ in _nodes(schema, intersected=0):
+        seen: set[str] = set()
+        while isinstance(node, dict) and isinstance(reference := node.get("$ref"), str):
+            if reference in seen:
+                return True
+            seen.add(reference)
+            node = _at(schema, reference)
+    return False
+
+
+def _at(schema: dict[str, Any], reference: str) -> Any:
+    """What a local JSON pointer points at; None where it leads nowhere, or out of the document."""
+    if not reference.startswith("#"):
+        return None
+    found: Any = schema
+    for part in reference.removeprefix("#").split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
