@@ -1,15 +1,13 @@
-"""What a vector store promises, and the one place that chooses one.
+"""What a vector store promises; `factory` opens the one that the settings name.
 
 A document becomes visible in one step: its chunks are upserted first, and no search finds them until
 `publish` enters the document in the ledger. The version that it replaces leaves in the same step.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cluster.errors import EmbedderMismatch
-from cluster.settings import DocumentSettings, StoreSettings
 from cluster.types import Chunk, Document, EmbedderIdentity, Passage
 
 if TYPE_CHECKING:
@@ -71,21 +69,6 @@ class VectorStore(Protocol):
     def close(self) -> None:
         """Let go of files and connections; calling it twice is harmless."""
         ...
-
-
-def open_vectors(stores: StoreSettings, documents: DocumentSettings, home: Path) -> VectorStore:
-    """The store that the settings name. Raises StartFailed where it is owned by another process."""
-    kind = stores.vectors.kind
-    if kind == "memory":
-        from cluster.stores.vectors_memory import MemoryVectors
-
-        return MemoryVectors()
-    from cluster.stores.vectors_chroma import ChromaVectors, connect_server, open_embedded
-
-    if kind == "server":
-        assert stores.vectors.url is not None  # the settings hold kind and url together
-        return ChromaVectors(connect_server(stores.vectors.url), collection=documents.collection)
-    return ChromaVectors(open_embedded(home / "vectors"), collection=documents.collection)
 
 
 def check_identity(stored: EmbedderIdentity, asked: EmbedderIdentity, collection: str) -> None:

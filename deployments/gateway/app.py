@@ -15,7 +15,7 @@ REMEMBERED_RESPONSES = 256
 FORM_BYTES = 1024**2  # what a form may hold around the largest file
 
 
-def build_app(backends: Backends, settings: Settings) -> FastAPI:
+def build_app(backends: Backends, settings: Settings, *, behind_serve: bool = False) -> FastAPI:
     """The whole HTTP surface over the given backends: served by Serve, tested without it."""
     app = FastAPI(
         title="Heliostat",
@@ -43,7 +43,7 @@ def build_app(backends: Backends, settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["x-request-id"],
         )
-    app.add_middleware(RequestIds)
+    app.add_middleware(RequestIds, answered=not behind_serve)
     return app
 
 

@@ -33,7 +33,7 @@ class Gateway:
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Serve on the replica, so that nothing of the app is ever pickled."""
-        return build_app(self._backends, self._settings)
+        return build_app(self._backends, self._settings, behind_serve=True)
 
     def asgi(self) -> "FastAPI":
         """The app over the graph's own handles, for tests in Serve's local testing mode."""

@@ -15,10 +15,15 @@ DECLARED_LENGTH = re.compile(r"[0-9]{1,20}")
 
 
 class RequestIds:
-    """Gives each request an id, the client's own `x-request-id` where it is a sane one, and answers with it."""
+    """Gives each request an id, the client's own `x-request-id` where it is a sane one.
 
-    def __init__(self, app: ASGIApp) -> None:
+    answered: whether the response carries it from here. Ray Serve adds the header itself, and a client reads
+    two as one value with a comma in it.
+    """
+
+    def __init__(self, app: ASGIApp, *, answered: bool = True) -> None:
         self._app = app
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -32,7 +37,8 @@ class RequestIds:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = request_id
+                if self._answered:
+                    headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cluster.errors import Unavailable
 from cluster.settings import Settings
-from cluster.stores.vectors import open_vectors
+from cluster.stores.factory import open_vectors
 from cluster.types import Chunk, Document, EmbedderIdentity, Health, Passage
 
 if TYPE_CHECKING:

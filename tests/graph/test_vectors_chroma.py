@@ -8,7 +8,8 @@ import pytest
 
 from cluster.errors import BadRequest, StartFailed
 from cluster.settings import DocumentSettings, StoreSettings, VectorSettings
-from cluster.stores.vectors import VectorStore, open_vectors
+from cluster.stores.factory import open_vectors
+from cluster.stores.vectors import VectorStore
 from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
 from tests.unit.retrieval.vector_promises import CUT, IDENTITY, chunks, document, put, vectors
 

@@ -23,6 +23,13 @@ def test_it_lists_the_models(client) -> None:
     assert client.models.retrieve(MODEL).owned_by == "heliostat"
 
 
+def test_a_response_has_one_request_id(cluster) -> None:
+    for sent in ({}, {"x-request-id": "mine-1"}):
+        ids = httpx.get(f"{cluster.url}/v1/models", headers=sent).headers.get_list("x-request-id")
+        assert len(ids) == 1
+        assert ids[0] == sent.get("x-request-id", ids[0])
+
+
 def test_it_chats(client) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=STORY, max_tokens=30, temperature=0)
     assert answer.choices[0].message.content.strip()
