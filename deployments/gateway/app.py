@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from cluster.settings import Settings
 from deployments.clients import Backends
@@ -17,7 +18,7 @@ FORM_BYTES = 1024**2  # what a form may hold around the largest file
 
 def build_app(backends: Backends, settings: Settings, *, behind_serve: bool = False) -> FastAPI:
     """The whole HTTP surface over the given backends: served by Serve, tested without it."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages load nothing from a content network
         title="Heliostat",
         version=_version(),
         summary="Language models, your documents and parameter sweeps behind one endpoint.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.clients import Backends
 from deployments.gateway.app import build_app
-from tests.unit.gateway.conftest import LocalEmbedder, settings_with
+from tests.unit.gateway.conftest import LocalEmbedder, client_of, settings_with
 
 SNAPSHOT = Path(__file__).parents[3] / "docs" / "openapi.json"
 
@@ -33,6 +33,15 @@ def test_every_path_says_what_it_is_for() -> None:
     for path, methods in described()["paths"].items():
         for method, operation in methods.items():
             assert operation.get("summary"), f"{method} {path}"
+
+
+async def test_the_docs_page_loads_nothing_from_elsewhere() -> None:
+    backends = Backends(models={})
+    async with client_of(build_app(backends, settings_with())) as client:
+        page = (await client.get("/docs")).text
+        assert "http" not in page
+        script = next(part for part in page.split('"') if part.endswith("swagger-ui-bundle.js"))
+        assert (await client.get(script)).status_code == 200
 
 
 if __name__ == "__main__":
