@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ def leave(state: ClusterState) -> bool:
     return alive
 
 
+_DEFAULT_TOKEN = Path("~/.ray/auth_token")
 # Names only: a token given by value is never written to the state file.
 _CARRIED = frozenset({"RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"})
 
@@ -165,10 +167,19 @@ def _find(address: str) -> tuple[str, str]:
     return found, f"http://{url}"
 
 
+def take_up_token() -> None:
+    """Turn token authentication on where this user has a token, as `ray start` does.
+
+    Call it before Ray is imported. Ray's own client does so too, but only after its core has read the mode: it then asks without the token.
+    """
+    if "RAY_AUTH_MODE" not in environment() and _DEFAULT_TOKEN.expanduser().is_file():
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
 def _token_path() -> str | None:
     """The token file that Ray itself would take, where token authentication is on."""
     variables = environment()
     if variables.get("RAY_AUTH_TOKEN_PATH"):
         return variables["RAY_AUTH_TOKEN_PATH"]
-    default = Path("~/.ray/auth_token").expanduser()
+    default = _DEFAULT_TOKEN.expanduser()
     return str(default) if variables.get("RAY_AUTH_MODE") == "token" and default.is_file() else None

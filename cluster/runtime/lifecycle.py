@@ -25,7 +25,7 @@ from cluster.runtime.dashboard import open_dashboard
 from cluster.runtime.deploying import deploy, wait_ready
 from cluster.runtime.document import Document
 from cluster.runtime.document import prepare as prepare_document
-from cluster.runtime.joining import Joining, join, leave
+from cluster.runtime.joining import Joining, join, leave, take_up_token
 from cluster.runtime.ports import claim, is_loopback
 from cluster.runtime.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
 from cluster.settings import Settings
@@ -63,6 +63,8 @@ def up(options: StartOptions, progress: Progress) -> ClusterState:
     folder = config.settings.home_path
     with _starting(folder):
         _refuse_second(folder, progress)
+        if options.address is not None:
+            take_up_token()
         document = prepare_document(config, home=folder, port=options.port)
         if options.address is not None:
             if config.settings.stores.redis is not None:

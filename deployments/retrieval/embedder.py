@@ -63,9 +63,3 @@ class Embedder:
 
     async def check_health(self) -> None:
         """Called by Serve every second: answering at all shows that the loop is free."""
-
-    def __del__(self) -> None:
-        """Called by Serve when it stops the replica."""
-        for executor in ("_computing", "_cutting"):
-            if hasattr(self, executor):  # absent where the constructor failed
-                getattr(self, executor).shutdown(wait=False)

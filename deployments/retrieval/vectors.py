@@ -1,7 +1,6 @@
 """The one owner of the vector store: every read and write goes through its single thread."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +18,11 @@ Result = TypeVar("Result")
 
 
 class VectorStore:
-    """Exactly one replica of this runs. See cluster.stores.vectors.VectorStore for what each method promises."""
+    """Exactly one replica of this runs. See cluster.stores.vectors.VectorStore for what each method promises.
+
+    It has no `__del__`: the folder's lock goes with the process, and work handed to a thread from a garbage
+    collection inside `submit` waits for a lock that its own thread holds (it hung a test run).
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectors")
@@ -74,12 +77,3 @@ class VectorStore:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def __del__(self) -> None:
-        """Called by Serve when it stops the replica: the folder is free for the next owner."""
-        if not hasattr(self, "_store"):  # the constructor failed
-            return
-        # Not waited for: the last reference may go in the store's own thread, which would wait for itself.
-        with contextlib.suppress(RuntimeError):  # a second call, or the interpreter is on its way out
-            self._thread.submit(self._store.close)
-        self._thread.shutdown(wait=False)

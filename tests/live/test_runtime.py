@@ -61,7 +61,7 @@ def test_the_first_request_is_answered_within_a_minute_of_starting(cluster: Runn
 
 
 def test_every_listening_socket_is_on_loopback(cluster: RunningCluster) -> None:
-    found = processes.listeners(cluster.runtime.state.id)
+    found = processes.listeners(cluster.state.id)
     assert {"haproxy", "gcs_server", "raylet"} <= {item.name for item in found}
     assert exposed(found) == ()
 
@@ -94,9 +94,9 @@ def test_rays_own_tools_show_readable_names(cluster: RunningCluster) -> None:
 
 
 def test_rays_dashboard_wants_the_token(cluster: RunningCluster) -> None:
-    answer = httpx.get(f"{cluster.runtime.state.dashboard}/api/serve/applications/", trust_env=False)
+    answer = httpx.get(f"{cluster.state.dashboard}/api/serve/applications/", trust_env=False)
     assert answer.status_code == 401
-    token = Path(cluster.runtime.state.token_path or "")
+    token = Path(cluster.state.token_path or "")
     assert token.stat().st_mode & 0o077 == 0
 
 
@@ -159,7 +159,7 @@ def test_a_home_without_a_cluster_says_how_to_start_one(new_home: Path) -> None:
 
 
 def test_a_dead_cluster_left_behind_is_named_and_cleaned_up(cluster: RunningCluster, new_home: Path) -> None:
-    leave_state(cluster.runtime.state, new_home)
+    leave_state(cluster.state, new_home)
     status = heliostat(new_home, "status")
     assert status.returncode == 3
     assert "[stale_cluster]" in one_line(status)
@@ -170,7 +170,7 @@ def test_a_dead_cluster_left_behind_is_named_and_cleaned_up(cluster: RunningClus
 
 
 def test_up_cleans_up_after_a_dead_cluster_and_goes_on(cluster: RunningCluster, new_home: Path) -> None:
-    leave_state(cluster.runtime.state, new_home)
+    leave_state(cluster.state, new_home)
     done = heliostat(new_home, "up", str(cluster.config), "--port", cluster.url.rpartition(":")[2])
     assert "cleaned up after a cluster that died" in done.stderr
     assert "[port_taken]" in one_line(done)
@@ -223,7 +223,7 @@ def test_foreground_up_stops_all_on_sigterm_and_beside_another_cluster(
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert processes.marked(state.id) == []
-    assert processes.is_alive(cluster.runtime.state.id), "the other cluster lives on"
+    assert processes.is_alive(cluster.state.id), "the other cluster lives on"
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
 
