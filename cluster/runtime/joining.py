@@ -170,7 +170,8 @@ def _find(address: str) -> tuple[str, str]:
 def take_up_token() -> None:
     """Turn token authentication on where this user has a token, as `ray start` does.
 
-    Call it before Ray is imported. Ray's own client does so too, but only after its core has read the mode: it then asks without the token.
+    Call it before Ray is imported. Ray's own client does so too, but only after its core has read the mode:
+    it then asks without the token.
     """
     if "RAY_AUTH_MODE" not in environment() and _DEFAULT_TOKEN.expanduser().is_file():
         os.environ["RAY_AUTH_MODE"] = "token"
