@@ -8,15 +8,26 @@ MAX_DEPTH = 64  # levels of lists and mappings
 MAX_VALUES = 2_000_000  # values in all, each use of an anchor counted: ten lines of them can stand for billions
 
 
+class PlainLoader(yaml.SafeLoader):
+    """SafeLoader that leaves dates as text: nothing of ours is a date, and libraries that are imported beside
+    us change SafeLoader's own mind about them, so that a file would read differently in different processes.
+    """
+
+
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def load(text: str) -> Any:
     """The one document in `text`, as plain data. Raises ValueError saying why not, in a line."""
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, Loader=PlainLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:
         raise ValueError(f"more than {MAX_DEPTH} levels deep") from None
-    # A date that is none, such as 2024-13-45, is a plain ValueError of the library: it says so already.
     _check(found)
     return found
 
