@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+WAITING_CPUS = 0.1  # logical CPUs of a deployment that only waits on others, such as the retriever
 HF_TASKS = {"text-generation": "chat", "feature-extraction": "embedding"}
 ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat"}
 

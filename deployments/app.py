@@ -15,7 +15,7 @@ from ray.serve import Application, Deployment
 from cluster.catalog import deployment_name
 from cluster.config import resolve
 from cluster.serve_errors import RETRY_AFTER_S
-from cluster.settings import ModelSettings, Settings
+from cluster.settings import WAITING_CPUS, ModelSettings, Settings
 from deployments.fleet.replica import ModelReplica
 from deployments.gateway.deployment import Gateway
 from deployments.retrieval.embedder import Embedder
@@ -31,7 +31,6 @@ ALWAYS: dict[str, Any] = {
     "graceful_shutdown_wait_loop_s": 0.2,
 }
 BACKPRESSURE = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
-WAITING_CPUS = 0.1  # of a deployment that only waits on others
 
 
 def build(settings: Settings) -> Application:

@@ -9,11 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from cluster.runtime.ports import Listener, exposed
-from cluster.settings import ReplicaSettings, Settings
+from cluster.settings import WAITING_CPUS, ReplicaSettings, Settings
 
 GIB = 1024**3
 RAY_VERSION = "2.60.0"  # the version that the runtime's workarounds were verified on
-RETRIEVER_CPUS = 0.1  # deployments/app.py's figure for the deployment that waits on others
 
 
 class Level(StrEnum):
@@ -152,7 +151,7 @@ def check_listeners(listeners: Sequence[Listener], allowed: Sequence[int]) -> Fi
 def reserved_cpus(settings: Settings) -> float:
     """Logical CPUs that the deployments of a config reserve once they are all up."""
     models = sum(model.replicas.cpus * _first_replicas(model.replicas) for model in settings.models)
-    documents = settings.stores.vectors.cpus + RETRIEVER_CPUS if settings.embedding_models else 0.0
+    documents = settings.stores.vectors.cpus + WAITING_CPUS if settings.embedding_models else 0.0
     return models + documents + settings.gateway.cpus * settings.gateway.replicas
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import cluster
+from cluster.engines.source import project_root
 from cluster.errors import StartFailed
 from cluster.runtime.ports import BLOCK, free_block
 from cluster.runtime.processes import MARKER
@@ -254,15 +254,15 @@ def _write_token(file: Path) -> Path:
 
 def python_path(inherited: Mapping[str, str]) -> str:
     """PYTHONPATH with which workers find our packages, also from a bare checkout; may be empty."""
-    root = project_root()
+    root = checkout()
     parts = [part for part in inherited.get("PYTHONPATH", "").split(os.pathsep) if part]
     if root is not None and str(root) not in parts:
         parts.insert(0, str(root))
     return os.pathsep.join(parts)
 
 
-def project_root() -> Path | None:
+def checkout() -> Path | None:
     """The folder that holds our packages, unless they are installed and importable anyway."""
-    root = Path(cluster.__path__[0]).parent
+    root = project_root()
     installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
-    return None if root.resolve() in installed else root
+    return None if root in installed else root
