@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.training.chat.evaluate import Score
 from pipelines.training.decoding import Sampling
-from pipelines.training.evaluate import Score
 from pipelines.training.prompts import GROUNDED_INSTRUCTION, Message, grounded_message
 from pipelines.training.recipe import Recipe
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from pipelines.training.card import SHOWN_SAMPLING, Measured, shown_conversations, write_card
+from pipelines.training.chat.evaluate import LONGEST_ANSWER, Evaluation, evaluate
 from pipelines.training.decoding import Sampling, reply
-from pipelines.training.evaluate import LONGEST_ANSWER, Evaluation, evaluate
 from pipelines.training.loop import Training
 from pipelines.training.model import Llama, restore, weights
 from pipelines.training.prompts import BEGIN, END, PAD

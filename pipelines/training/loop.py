@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.training.batches import Batch, one_round
+from pipelines.training.chat.batches import Batch, one_round
 from pipelines.training.model import Llama
 from pipelines.training.recipe import Recipe
 from pipelines.training.tokenizer import Tokenizer, train_tokenizer

@@ -12,7 +12,7 @@ from random import Random
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers  # type: ignore[import-untyped]  # no stubs
 from tokenizers import Tokenizer as Tokenizer  # the one place that imports it; others take it from here
 
-from pipelines.training.mixture import draw
+from pipelines.training.chat.mixture import draw
 from pipelines.training.prompts import BEGIN, CHAT_TEMPLATE, END, PAD, SPECIAL_TOKENS, render
 
 _PATTERN = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.training.evaluate import TASKS
+from pipelines.training.chat.evaluate import TASKS
 from pipelines.training.prompts import CHAT_TEMPLATE, SPECIAL_TOKENS
 from pipelines.training.recipe import RECIPES
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from pipelines.training.evaluate import (
+from pipelines.training.chat.evaluate import (
     TASKS,
     evaluate,
     known_answer,

@@ -5,16 +5,16 @@ from random import Random
 
 import pytest
 
-from pipelines.training.about import ABOUT, about
-from pipelines.training.dialogue import talk
-from pipelines.training.facts import draw_subject
-from pipelines.training.grounded import Shape, ground
-from pipelines.training.instructions import echo, enumerate_items, json_object, one_word, pick_from_pairs
-from pipelines.training.mixture import STAGES, draw, stage_at
+from pipelines.training.chat.about import ABOUT, about
+from pipelines.training.chat.dialogue import talk
+from pipelines.training.chat.facts import draw_subject
+from pipelines.training.chat.grounded import Shape, ground
+from pipelines.training.chat.instructions import echo, enumerate_items, json_object, one_word, pick_from_pairs
+from pipelines.training.chat.mixture import STAGES, draw, stage_at
+from pipelines.training.chat.relations import RELATIONS
+from pipelines.training.chat.stories import depict, tell
+from pipelines.training.chat.vocabulary import Vocabulary, held_out
 from pipelines.training.prompts import ABSTENTION, GROUNDED_INSTRUCTION, Dialogue, grounded_message
-from pipelines.training.relations import RELATIONS
-from pipelines.training.stories import depict, tell
-from pipelines.training.vocabulary import Vocabulary, held_out
 
 SEEDS = range(150)
 MIXED = Shape(facts=5, passages=5, markdown=True)

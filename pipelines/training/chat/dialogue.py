@@ -2,9 +2,9 @@
 
 from random import Random
 
-from pipelines.training.about import about
+from pipelines.training.chat.about import about
+from pipelines.training.chat.vocabulary import FIRST_NAMES, Split, Vocabulary
 from pipelines.training.prompts import Dialogue, turns
-from pipelines.training.vocabulary import FIRST_NAMES, Split, Vocabulary
 
 KIND = "dialogue"
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from random import Random
 
-from pipelines.training.facts import Fact, describe, draw_subject, state
+from pipelines.training.chat.facts import Fact, describe, draw_subject, state
+from pipelines.training.chat.relations import RELATIONS, Relation
+from pipelines.training.chat.vocabulary import Split, Vocabulary
 from pipelines.training.prompts import ABSTENTION, Dialogue, grounded_message, turns
-from pipelines.training.relations import RELATIONS, Relation
-from pipelines.training.vocabulary import Split, Vocabulary
 
 KIND = "grounded"
 _ABSTAIN = 0.2  # a share of questions: enough to learn it, too few to make it the safe guess

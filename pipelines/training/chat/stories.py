@@ -2,8 +2,7 @@
 
 from random import Random
 
-from pipelines.training.prompts import Dialogue, turns
-from pipelines.training.vocabulary import (
+from pipelines.training.chat.vocabulary import (
     ADJECTIVES,
     ANIMALS,
     COLOURS,
@@ -15,6 +14,7 @@ from pipelines.training.vocabulary import (
     Vocabulary,
     with_article,
 )
+from pipelines.training.prompts import Dialogue, turns
 
 KIND = "story"
 

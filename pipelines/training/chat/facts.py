@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipelines.training.relations import Relation, whereabouts
-from pipelines.training.vocabulary import ADJECTIVES, ADVERBS, OBJECTS, VERBS, Vocabulary, with_article
+from pipelines.training.chat.relations import Relation, whereabouts
+from pipelines.training.chat.vocabulary import ADJECTIVES, ADVERBS, OBJECTS, VERBS, Vocabulary, with_article
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,7 @@
 import json
 from random import Random
 
-from pipelines.training.prompts import Dialogue, turns
-from pipelines.training.vocabulary import (
+from pipelines.training.chat.vocabulary import (
     ANIMALS,
     COLOURS,
     DAYS,
@@ -20,6 +19,7 @@ from pipelines.training.vocabulary import (
     Vocabulary,
     with_article,
 )
+from pipelines.training.prompts import Dialogue, turns
 
 CATEGORIES: dict[str, list[str]] = {
     "animal": ANIMALS,

@@ -8,12 +8,12 @@ learns each step from the one before it.
 from dataclasses import dataclass
 from random import Random
 
-from pipelines.training.dialogue import talk
-from pipelines.training.grounded import Shape, ground
-from pipelines.training.instructions import echo, instruct, pick_from_pairs
+from pipelines.training.chat.dialogue import talk
+from pipelines.training.chat.grounded import Shape, ground
+from pipelines.training.chat.instructions import echo, instruct, pick_from_pairs
+from pipelines.training.chat.stories import depict, tell
+from pipelines.training.chat.vocabulary import Split
 from pipelines.training.prompts import Dialogue
-from pipelines.training.stories import depict, tell
-from pipelines.training.vocabulary import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

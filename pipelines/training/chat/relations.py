@@ -8,7 +8,7 @@ the value, which always stands verbatim in the statement.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.training.vocabulary import (
+from pipelines.training.chat.vocabulary import (
     ADJECTIVES,
     ANIMALS,
     COLOURS,

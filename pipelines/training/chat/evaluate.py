@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from pipelines.training.about import ABOUT, about
-from pipelines.training.grounded import Shape, ground
-from pipelines.training.instructions import CATEGORIES, add, echo, enumerate_items, json_object, one_word
+from pipelines.training.chat.about import ABOUT, about
+from pipelines.training.chat.grounded import Shape, ground
+from pipelines.training.chat.instructions import CATEGORIES, add, echo, enumerate_items, json_object, one_word
 from pipelines.training.prompts import ABSTENTION, Dialogue, Message
 
 _SEED = 70_001  # of the held-out data; training seeds are small

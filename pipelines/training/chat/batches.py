@@ -7,7 +7,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from pipelines.training.mixture import draw
+from pipelines.training.chat.mixture import draw
 from pipelines.training.prompts import BEGIN, END, PAD, Dialogue
 from pipelines.training.recipe import Recipe
 from pipelines.training.tokenizer import Tokenizer

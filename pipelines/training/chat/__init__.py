@@ -1,0 +1,1 @@
+"""spark-chat: the data it is trained on and the tasks it is measured by."""
