@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-
-from pipelines.training.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipelines.training.course import Course
     from pipelines.training.loop import Report, Training
 
 app = typer.Typer(help="Train and measure the built-in models.", no_args_is_help=True, add_completion=False)
@@ -25,37 +24,40 @@ console = Console()
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _LOG_LINE_EVERY_S = 30.0
-_THREADS = 2  # more gain little at this size, and the machine is shared
+_MODELS = ("spark-chat", "spark-vision")
 
-ModelName = Annotated[str, typer.Argument(help="A built-in model: " + ", ".join(RECIPES) + ".")]
+ModelName = Annotated[str, typer.Argument(help="A built-in model: " + ", ".join(_MODELS) + ".")]
 Out = Annotated[Path | None, typer.Option(help="The model's folder.", show_default="models/<model>")]
 
 
 @app.command()
 def train(
     model: ModelName,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of training in all.")] = 15.0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer steps in all.", show_default="the recipe's")
+    ] = None,
     out: Out = None,
     work: Annotated[
         Path | None, typer.Option(help="Where checkpoints are.", show_default=".heliostat/training/<model>")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh/--resume", help="Start anew, or go on if one can.")] = False,
     seed: Annotated[int, typer.Option(help="Of data and weights; a resumed training keeps its own.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads; more than two gain little.")] = 2,
 ) -> None:
-    """Train a model, export it, measure it and write its card."""
+    """Train a model, export it, measure it and write its card. With more steps, go on with one that has ended."""
     from pipelines.training import loop  # noqa: I001  # torch is slow to import, and --help needs none of it
     import torch
 
-    recipe = _recipe(model)
-    torch.set_num_threads(_THREADS)
-    folder = work or Path(".heliostat/training") / model
+    course = _course(model)
+    torch.set_num_threads(threads)
+    folder, goal = work or Path(".heliostat/training") / model, steps or course.recipe.steps
     if not fresh and loop.has_checkpoint(folder):
-        training = loop.Training.resume(recipe, folder)
+        training = loop.Training.resume(course, folder, steps=goal)
         console.print(f"Resuming at step {training.step}, after {training.elapsed_s / 60:.1f} min.")
     else:
-        training = loop.Training.begin(recipe, folder, seed)
-    with _display(model, minutes, training.elapsed_s) as show:
-        loop.train(training, minutes=minutes, work=folder, report=show)
+        training = loop.Training.begin(course, folder, seed=seed, steps=goal)
+    with _display(model, training) as show:
+        loop.train(training, work=folder, report=show)
     _publish(training, out or Path("models") / model)
 
 
@@ -86,20 +88,20 @@ def evaluate_model(
 
 
 @contextmanager
-def _display(model: str, minutes: float, elapsed_s: float) -> "Iterator[Callable[[Report], None]]":
+def _display(model: str, training: "Training") -> "Iterator[Callable[[Report], None]]":
     """Show a bar on a terminal, and a line now and then in a log."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    said_at = elapsed_s
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    said_at = training.elapsed_s
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(model, total=minutes * 60, completed=int(elapsed_s))
+        bar = progress.add_task(model, total=training.steps, completed=training.step)
 
         def show(report: "Report") -> None:
             nonlocal said_at
             line = f"step {report.step}  loss {report.loss:.3f}  hits {report.hits:.1%}"
-            progress.update(bar, completed=report.elapsed_s, description=line)
+            progress.update(bar, completed=report.step, description=line)
             if not console.is_terminal and report.elapsed_s - said_at >= _LOG_LINE_EVERY_S:
                 said_at = report.elapsed_s
-                console.print(f"{report.elapsed_s / 60:.1f} of {minutes:.1f} min  {line}  tokens {report.tokens:,}")
+                console.print(f"{report.elapsed_s / 60:.1f} min  {line} of {report.steps}  tokens {report.tokens:,}")
 
         yield show
 
@@ -113,10 +115,16 @@ def _publish(training: "Training", out: Path) -> None:
     console.print(f"Written to {out}.")
 
 
-def _recipe(model: str) -> Recipe:
-    if model not in RECIPES:
-        raise typer.BadParameter(f"no built-in model {model!r}: choose from {', '.join(RECIPES)}")
-    return RECIPES[model]
+def _course(model: str) -> "Course":
+    if model == "spark-chat":
+        from pipelines.training.chat.course import ChatCourse
+
+        return ChatCourse()
+    if model == "spark-vision":
+        from pipelines.training.vision.course import VisionCourse
+
+        return VisionCourse()
+    raise typer.BadParameter(f"no built-in model {model!r}: choose from {', '.join(_MODELS)}")
 
 
 if __name__ == "__main__":

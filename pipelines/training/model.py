@@ -28,13 +28,20 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(shape.hidden, 2 * shape.intermediate, bias=False)
         self.down = nn.Linear(shape.intermediate, shape.hidden, bias=False)
 
-    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """Attend to what stands before, then think; `cosine` and `sine` are [time, head_dim]."""
+    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend to what stands before, then think; `cosine` and `sine` are [time, head_dim].
+
+        mask: [time, time], true where a row may attend to a column, if not to all before it.
+        """
         batch, time, width = hidden.shape
         joint = self.query_key_value(norm(hidden, self.attention_norm, self.shape.norm_epsilon))
         query, key, value = joint.view(batch, time, 3, self.shape.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         attended = functional.scaled_dot_product_attention(
-            rotate(query, cosine, sine), rotate(key, cosine, sine), value, is_causal=True
+            rotate(query, cosine, sine),
+            rotate(key, cosine, sine),
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
         )
         hidden = hidden + self.output(attended.transpose(1, 2).reshape(batch, time, width))
         gate, up = self.gate_up(norm(hidden, self.mlp_norm, self.shape.norm_epsilon)).chunk(2, dim=-1)
@@ -65,7 +72,12 @@ class Llama(nn.Module):
         """
         # bfloat16 throughout, as vLLM will run it; the parameters stay in float32 for the optimizer.
         hidden = self.embedding(tokens).bfloat16()
-        cosine, sine = (table.to(hidden.dtype) for table in rotation(self.shape, tokens.shape[1]))
+        return self.run(hidden)
+
+    def run(self, hidden: Tensor) -> Tensor:
+        """Return the last hidden states of embedded tokens, both [batch, time, hidden]."""
+        tables = rotation(self.shape, hidden.shape[1])
+        cosine, sine = (table.to(hidden.device, hidden.dtype) for table in tables)
         for layer in self.layers:
             hidden = layer(hidden, cosine, sine)
         return norm(hidden, self.norm, self.shape.norm_epsilon)

@@ -60,18 +60,18 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A model's name, shape and training; learning rates are the highest of the schedule."""
+    """A model's name, shape and training; learning rates are the highest of the schedule.
+
+    `shape` is the language model's; what else a model has, its course knows.
+    """
 
     name: str
-    architecture: Architecture
+    shape: Architecture
+    steps: int  # of the optimizer, in all
     matrix_rate: float = 0.02  # Muon's, for the matrices of the layers
     other_rate: float = 0.003  # AdamW's, for embeddings and norms
     weight_decay: float = 0.05
-    batch_tokens: int = 2048
-    round_dialogues: int = 256  # drawn, sorted by length and cut into batches at once
-    warm_up: float = 0.02  # a share of the training
+    warm_up_steps: int = 100
+    fall: float = 0.25  # the share of the steps over which the rate falls
     final_share: float = 0.05  # of the highest rate, reached at the end
     clip: float = 1.0
-
-
-RECIPES = {"spark-chat": Recipe(name="spark-chat", architecture=Architecture())}

@@ -6,20 +6,30 @@ spelling at the start of an answer.
 """
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from random import Random
 
-from tokenizers import Regex, decoders, models, pre_tokenizers, trainers  # type: ignore[import-untyped]  # no stubs
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers  # type: ignore[import-untyped]  # no stubs
 from tokenizers import Tokenizer as Tokenizer  # the one place that imports it; others take it from here
 
-from pipelines.training.chat.mixture import draw
-from pipelines.training.prompts import BEGIN, CHAT_TEMPLATE, END, PAD, SPECIAL_TOKENS, render
+from pipelines.training.prompts import (
+    BEGIN,
+    CHAT_TEMPLATE,
+    END,
+    PAD,
+    SPECIAL_TOKENS,
+    TOOL_CALL_END,
+    TOOL_CALL_START,
+)
 
 _PATTERN = (
     r"'(?:s|t|re|ve|m|ll|d)\b| ?\p{Ll}+|\p{Lu}+(?!\p{Ll})|\p{Lu}\p{Ll}*|\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 )
-_EXAMPLES = 12_000  # about 1.5 MB: more of it no longer changes the merges much
+
+_MARKS = (TOOL_CALL_START, TOOL_CALL_END)
+_MARKERS = re.compile("|".join(re.escape(marker) for marker in (*SPECIAL_TOKENS, *_MARKS)))
 
 # Common words that the generators do not use, so that other people's text costs fewer tokens.
 _EVERYDAY = (
@@ -33,8 +43,8 @@ _EVERYDAY = (
 )
 
 
-def train_tokenizer(vocab_size: int, seed: int) -> Tokenizer:
-    """Train a tokenizer of `vocab_size` tokens on generated dialogues; any bytes encode."""
+def train_tokenizer(vocab_size: int, corpus: Iterable[str]) -> Tokenizer:
+    """Train a tokenizer of `vocab_size` tokens on rendered dialogues; any bytes encode."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -44,18 +54,21 @@ def train_tokenizer(vocab_size: int, seed: int) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=vocab_size - len(_MARKS),
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    rng = Random(seed)  # noqa: S311  # data, not secrets
-    # Full progress draws from every generator that the training uses.
-    corpus = [render(draw(rng, 1.0).messages) for _ in range(_EXAMPLES)] + [_EVERYDAY] * 50
-    for marker in SPECIAL_TOKENS:
-        corpus = [text.replace(marker, "\n") for text in corpus]
-    tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.train_from_iterator(_plain(corpus), trainer)
+    # Not special: they are part of the text that a parser of tool calls reads.
+    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _MARKS])
     return tokenizer
+
+
+def _plain(corpus: Iterable[str]) -> Iterable[str]:
+    for text in corpus:
+        yield _MARKERS.sub("\n", text)
+    yield from [_EVERYDAY] * 50
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int) -> None:

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from pipelines.training.chat.mixture import draw
 from pipelines.training.prompts import BEGIN, END, PAD, Dialogue
-from pipelines.training.recipe import Recipe
 from pipelines.training.tokenizer import Tokenizer
 
 # Widths are rounded up, because oneDNN builds its kernels anew for each shape that it has not met.
 _WIDTH_STEP = 16
+_ROUND = 384  # dialogues drawn, sorted by length and cut into batches at once
+_BATCH_TOKENS = 2560
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,15 @@ class Batch:
     tokens: Tensor
     learnt: Tensor
 
+    @property
+    def size(self) -> int:
+        """The number of tokens, padding included."""
+        return self.tokens.numel()
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move both tensors."""
+        return Batch(tokens=self.tokens.to(device), learnt=self.learnt.to(device))
+
 
 def encode(tokenizer: Tokenizer, dialogue: Dialogue) -> Encoded:
     """Encode a dialogue as its chat template renders it."""
@@ -44,17 +54,16 @@ def encode(tokenizer: Tokenizer, dialogue: Dialogue) -> Encoded:
     return Encoded(tokens=tokens, learnt=learnt)
 
 
-def one_round(rng: Random, tokenizer: Tokenizer, recipe: Recipe, progress: float) -> Iterator[Batch]:
-    """Draw a round of dialogues and yield it as batches of similar lengths, in random order."""
-    limit = recipe.architecture.context
-    drawn = (encode(tokenizer, draw(rng, progress)) for _ in range(recipe.round_dialogues))
+def one_round(rng: Random, tokenizer: Tokenizer, step: int, limit: int) -> Iterator[Batch]:
+    """Draw a round of dialogues of at most `limit` tokens, as batches of similar lengths in random order."""
+    drawn = (encode(tokenizer, draw(rng, step)) for _ in range(_ROUND))
     # The longest first: it sets the width of the batch that the next ones fill.
     waiting = sorted((one for one in drawn if len(one.tokens) <= limit), key=lambda one: -len(one.tokens))
     pad_id = tokenizer.token_to_id(PAD)
     batches: list[Batch] = []
     while waiting:
         width = _width(len(waiting[0].tokens))
-        rows = max(recipe.batch_tokens // width, 1)
+        rows = max(_BATCH_TOKENS // width, 1)
         batches.append(pad(waiting[:rows], width, pad_id))
         waiting = waiting[rows:]
     rng.shuffle(batches)

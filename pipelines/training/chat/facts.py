@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipelines.training.chat.relations import Relation, whereabouts
 from pipelines.training.chat.vocabulary import ADJECTIVES, ADVERBS, OBJECTS, VERBS, Vocabulary, with_article
+from pipelines.training.chat.words import adjectives, nouns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,15 @@ def draw_subject(vocabulary: Vocabulary, kind: str) -> str:
     if kind == "company":
         return vocabulary.name() + vocabulary.rng.choice(("", "", " Works", " Limited", " and Sons"))
     if kind == "device":
-        name = vocabulary.name()
-        return name if vocabulary.rng.random() < 0.4 else f"the {name} {vocabulary.pick(OBJECTS)}"
+        name, draw = vocabulary.name(), vocabulary.rng.random()
+        if draw < 0.35:
+            return name
+        noun = vocabulary.pick(OBJECTS) if draw < 0.6 else vocabulary.rng.choice(nouns(vocabulary.split))
+        return (
+            f"the {name} {noun}"
+            if draw < 0.85
+            else f"the {vocabulary.rng.choice(adjectives(vocabulary.split))} {noun}"
+        )
     raise ValueError(f"no subject of the kind {kind!r}")
 
 

@@ -1,16 +1,21 @@
 """Grounded questions: the answer stands in a passage and is copied, or isn't there."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from pipelines.training.chat.facts import Fact, describe, draw_subject, state
+from pipelines.training.chat.free_relations import free_relation
 from pipelines.training.chat.relations import RELATIONS, Relation
 from pipelines.training.chat.vocabulary import Split, Vocabulary
 from pipelines.training.prompts import ABSTENTION, Dialogue, grounded_message, turns
 
 KIND = "grounded"
-_ABSTAIN = 0.2  # a share of questions: enough to learn it, too few to make it the safe guess
-_FOLLOW_UP = 0.6  # further questions on the same passages give more copying per token read
+_ABSTAIN = 0.27  # a share of questions: enough to learn it, too few to make it the safe guess
+_FREE = 0.55  # a share of relations is made up of any words
+_OTHER_FORM = 0.3  # a share is not worded as retrieval words it
+_PRONOUN = 0.5  # a share of the sentences that go on about the subject of the one before
+_FOLLOW_UP = 0.8  # further questions on the same passages give more copying per token read
 _HARD = 0.6  # a share of contexts whose facts share a subject or a relation
 
 
@@ -43,26 +48,65 @@ def ground(rng: Random, shape: Shape, split: Split = "train") -> Dialogue:
         if rng.random() < shape.abstain:
             question, answer = _unanswerable(vocabulary, facts, fact), ABSTENTION
         question = _roughen(rng, question)
-        contents += [grounded_message(passages, question) if not index else f"Question: {question}", answer]
-    return turns(KIND, *contents)
+        contents += [question, answer]
+    return _worded(rng, passages, contents)
+
+
+def _worded(rng: Random, passages: list[str], contents: list[str]) -> Dialogue:
+    """Put the passages before the first question, mostly as retrieval does, else as other people may."""
+    first, *rest = contents
+    if rng.random() > _OTHER_FORM:
+        later = [text if index % 2 == 0 else f"Question: {text}" for index, text in enumerate(rest)]
+        return turns(KIND, grounded_message(passages, first), *later)
+    text = "\n".join(passages) if rng.random() < 0.7 else " ".join(passages)
+    if rng.random() < 0.25:
+        system = rng.choice(("Answer from this text.", "Use this context to answer.", "Context:")) + f"\n\n{text}"
+        return turns(KIND, first, *rest, system=system)
+    form = rng.choice(_FORMS)
+    return turns(KIND, form.replace("{text}", text).replace("{question}", first), *rest)
+
+
+_FORMS = (
+    "{text}\n\n{question}",
+    "{text}\n\nQuestion: {question}",
+    "Context: {text}\n\nQuestion: {question}",
+    "Context:\n{text}\n\nQuestion: {question}\nAnswer:",
+    "{question}\n\n{text}",
+    "Read this text: {text}\n\n{question}",
+    "Answer the question from the text.\n\nText: {text}\n\nQuestion: {question}",
+    "Use the following passages to answer.\n\n{text}\n\nQuestion: {question}",
+)
 
 
 def _facts(vocabulary: Vocabulary, count: int) -> list[Fact]:
     rng = vocabulary.rng
-    shared = rng.choice(RELATIONS) if rng.random() < _HARD else None
+    shared = _relation(vocabulary) if rng.random() < _HARD else None
     facts: list[Fact] = []
     while len(facts) < count:
         draw = rng.random()
-        if draw < 0.2:
+        if draw < 0.1:
             fact = describe(vocabulary)
-        elif facts and draw < 0.45 and (unstated := _unstated(facts, facts[-1])):
-            fact = state(vocabulary, rng.choice(unstated), facts[-1].subject)
+        elif facts and draw < 0.45 and (relation := _another(vocabulary, facts, facts[-1])):
+            fact = state(vocabulary, relation, facts[-1].subject)
         else:
-            relation = shared if shared and draw < 0.75 else rng.choice(RELATIONS)
+            relation = shared if shared and draw < 0.75 else _relation(vocabulary)
             fact = state(vocabulary, relation, draw_subject(vocabulary, relation.subject))
         if all(fact.question != other.question for other in facts):
             facts.append(fact)
     return facts
+
+
+def _relation(vocabulary: Vocabulary) -> Relation:
+    return free_relation(vocabulary) if vocabulary.rng.random() < _FREE else vocabulary.rng.choice(RELATIONS)
+
+
+def _another(vocabulary: Vocabulary, facts: list[Fact], fact: Fact) -> Relation | None:
+    """A relation that is not yet stated of this fact's subject; none where the fact has no relation."""
+    if fact.relation is None:
+        return None
+    if vocabulary.rng.random() < _FREE or not (unstated := _unstated(facts, fact)):
+        return free_relation(vocabulary, fact.relation.subject)
+    return vocabulary.rng.choice(unstated)
 
 
 def _unstated(facts: list[Fact], fact: Fact) -> list[Relation]:
@@ -81,9 +125,9 @@ def _unanswerable(vocabulary: Vocabulary, facts: list[Fact], fact: Fact) -> str:
     """Ask for an unstated relation of a known subject, or a stated relation of an unknown one."""
     if fact.relation is None:
         return describe(vocabulary).question
-    unstated = _unstated(facts, fact)
-    if unstated and vocabulary.rng.random() < 0.5:
-        return state(vocabulary, vocabulary.rng.choice(unstated), fact.subject).question
+    relation = _another(vocabulary, facts, fact)
+    if relation and vocabulary.rng.random() < 0.5:
+        return state(vocabulary, relation, fact.subject).question
     return state(vocabulary, fact.relation, draw_subject(vocabulary, fact.relation.subject)).question
 
 
@@ -96,6 +140,9 @@ def _passages(rng: Random, facts: list[Fact], shape: Shape) -> list[str]:
 
 def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     sentences = [fact.sentence for fact in facts]
+    for index, (before, fact) in enumerate(pairwise(facts), start=1):
+        if before.subject == fact.subject and rng.random() < _PRONOUN:
+            sentences[index] = _with_pronoun(fact)
     if not markdown or rng.random() < 0.6:
         return " ".join(sentences)
     title = facts[0].subject
@@ -103,6 +150,20 @@ def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     if rng.random() < 0.5:
         return heading + " ".join(sentences)
     return heading + "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _with_pronoun(fact: Fact) -> str:
+    """The fact's sentence about it, him or her, where it begins with the subject or with something of the subject."""
+    subject = f"{fact.subject[0].upper()}{fact.subject[1:]}"
+    person = fact.relation is not None and fact.relation.subject == "person"
+    male = len(fact.subject) % 2 == 0  # the same for all sentences about somebody
+    pronoun, owner = (("He", "His") if male else ("She", "Her")) if person else ("It", "Its")
+    if fact.sentence.startswith(f"{subject} "):
+        return pronoun + fact.sentence.removeprefix(subject)
+    before, of, after = fact.sentence.partition(f" of {fact.subject} ")
+    if of and before.startswith("The "):
+        return f"{owner} {before.removeprefix('The ')} {after}"
+    return fact.sentence
 
 
 def _roughen(rng: Random, question: str) -> str:

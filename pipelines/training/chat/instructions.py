@@ -3,6 +3,7 @@
 import json
 from random import Random
 
+from pipelines.training.chat.values import any_value
 from pipelines.training.chat.vocabulary import (
     ANIMALS,
     COLOURS,
@@ -19,6 +20,7 @@ from pipelines.training.chat.vocabulary import (
     Vocabulary,
     with_article,
 )
+from pipelines.training.chat.words import nouns, plural
 from pipelines.training.prompts import Dialogue, turns
 
 CATEGORIES: dict[str, list[str]] = {
@@ -51,7 +53,24 @@ _KEYS: dict[str, list[str]] = {
     "instrument": INSTRUMENTS,
 }
 _NUMBER_KEYS = ("age", "count", "year", "size", "price", "weight", "score", "port")
-_LEAST_INVENTED_KEYS = 0.35  # a share of keys is invented, so that keys are copied and not recalled
+_INVENTED_KEYS = 0.25  # a share of keys is invented, and as many are any nouns: copied and not recalled
+
+
+_JSON_REQUESTS = (
+    "Write a JSON object with the {w} {k}.",
+    "Write a JSON object with {w} {k}.",
+    "Give me JSON with the {w} {k}.",
+    "Answer in JSON with the {w} {k}.",
+    "Return a JSON object with the {w} {k}.",
+    "Return JSON with the {f} {k}.",
+    "Reply only with JSON. Use the {w} {k}.",
+    "Make a JSON object with exactly the {w} {k}.",
+    "Produce JSON with {w} {k}.",
+    "I need a JSON object that has the {w} {k}.",
+    "Answer only in JSON, with the {w} {k} and nothing else.",
+    "JSON with {k}, please.",
+    "Generate a JSON object with these {w}: {k}.",
+)
 
 
 def one_word(rng: Random) -> Dialogue:
@@ -75,9 +94,11 @@ def enumerate_items(rng: Random) -> Dialogue:
     count = rng.choice(tuple(COUNTS))
     written = count if rng.random() < 0.7 else str(COUNTS[count])
     form = rng.choice(("List {n} {c}.", "Give me a list of {n} {c}.", "Name {n} {c}.", "Write a list of {n} {c}."))
-    items = rng.sample(CATEGORIES[category], COUNTS[count])
+    # In the category's order from anywhere on: what comes next is then known, and no item comes twice.
+    words, start = CATEGORIES[category], rng.randrange(len(CATEGORIES[category]))
+    items = [words[(start + index) % len(words)] for index in range(COUNTS[count])]
     lines = (f"{number}. {item[0].upper()}{item[1:]}" for number, item in enumerate(items, start=1))
-    return turns("list", form.format(n=written, c=category + "s"), "\n".join(lines))
+    return turns("list", form.format(n=written, c=plural(category)), "\n".join(lines))
 
 
 def json_object(rng: Random, split: Split = "train") -> Dialogue:
@@ -89,18 +110,35 @@ def json_object(rng: Random, split: Split = "train") -> Dialogue:
         key = _key(vocabulary)
         values[key] = rng.randint(1, 99) if key in _NUMBER_KEYS else rng.choice(_KEYS.get(key, OBJECTS))
     keys = [*values]
-    listed = keys[0] if count == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"
+    if rng.random() < 0.2:
+        keys = [f'"{key}"' for key in keys]
+    listed = keys[0] if count == 1 else f"{', '.join(keys[:-1])} {rng.choice(('and', 'and', '&'))} {keys[-1]}"
+    if rng.random() < 0.15:
+        listed = ", ".join(keys)
     word = "key" if count == 1 else "keys"
-    form = rng.choice(
+    form = rng.choice(_JSON_REQUESTS)
+    return turns("json", form.format(w=word, k=listed, f=word.replace("key", "field")), json.dumps(values))
+
+
+def json_of_text(rng: Random, split: Split = "train") -> Dialogue:
+    """Ask for a JSON object with the values that a text gives for its keys."""
+    vocabulary = Vocabulary(rng=rng, split=split)
+    table: dict[str, str] = {}
+    for _ in range(rng.randint(1, 4)):
+        table[_key(vocabulary)] = vocabulary.number(1, 4) if rng.random() < 0.3 else any_value(vocabulary)
+    form = rng.choice(("The {k} is {v}.", "{K}: {v}.", "Its {k} is {v}.", "{v} is the {k}."))
+    stated = [form.format(k=key, K=key.capitalize(), v=value) for key, value in table.items()]
+    rng.shuffle(stated)
+    text, listed = " ".join(stated), ", ".join(table)
+    asked = rng.choice(
         (
-            "Write a JSON object with the {w} {k}.",
-            "Give me JSON with the {w} {k}.",
-            "Answer in JSON with the {w} {k}.",
-            "Return a JSON object with the {w} {k}.",
-            "Reply only with JSON. Use the {w} {k}.",
+            "Write this as JSON with the keys {k}: {t}",
+            "{t}\n\nGive me that as JSON with the keys {k}.",
+            "Extract {k} as JSON: {t}",
         )
     )
-    return turns("json", form.format(w=word, k=listed), json.dumps(values))
+    values = {key: int(value) if value.isdigit() else value for key, value in table.items()}
+    return turns("json", asked.format(k=listed, t=text), json.dumps(values, ensure_ascii=False))
 
 
 def echo(rng: Random, split: Split = "train", most: int = 12) -> Dialogue:
@@ -139,20 +177,26 @@ def add(rng: Random) -> Dialogue:
 def instruct(rng: Random, split: Split = "train") -> Dialogue:
     """Draw any of the instructions."""
     draw = rng.random()
-    if draw < 0.35:
+    if draw < 0.3:
         return json_object(rng, split)
-    if draw < 0.55:
+    if draw < 0.4:
+        return json_of_text(rng, split)
+    if draw < 0.6:
         return enumerate_items(rng)
     if draw < 0.7:
         return one_word(rng)
-    if draw < 0.9:
+    if draw < 0.85:
         return echo(rng, split)
     return add(rng)
 
 
 def _key(vocabulary: Vocabulary) -> str:
-    if vocabulary.rng.random() < _LEAST_INVENTED_KEYS:
+    draw = vocabulary.rng.random()
+    if draw < _INVENTED_KEYS:
         return vocabulary.name().lower()
+    if draw < 2 * _INVENTED_KEYS:
+        noun = vocabulary.rng.choice(nouns(vocabulary.split))
+        return noun if draw < 1.7 * _INVENTED_KEYS else f"{noun}_{vocabulary.rng.choice(nouns(vocabulary.split))}"
     return vocabulary.rng.choice((*_KEYS, *_NUMBER_KEYS))
 
 

@@ -12,55 +12,59 @@ from pipelines.training.chat.dialogue import talk
 from pipelines.training.chat.grounded import Shape, ground
 from pipelines.training.chat.instructions import echo, instruct, pick_from_pairs
 from pipelines.training.chat.stories import depict, tell
+from pipelines.training.chat.tools import call_tool, leave_tools
 from pipelines.training.chat.vocabulary import Split
 from pipelines.training.prompts import Dialogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A part of the training: until which share of it, and on what.
+    """A part of the training: until which step of it, and on what.
 
     `copying` is the share of plain copying, of up to `words` words; `grounded` that of
-    grounded questions in one of `shapes`; the rest is dialogue, instructions and stories.
+    grounded questions in one of `shapes`; the rest is dialogue, instructions, tools and stories.
     """
 
-    until: float
+    until: int
     copying: float
     grounded: float
     words: int
     shapes: tuple[Shape, ...]
 
 
+LAST = 10**9  # a step of the last stage, which has no end
+
 _ONE = Shape(facts=1, passages=1, abstain=0.1)
 _TWO = Shape(facts=2, passages=2, abstain=0.15)
 _THREE = Shape(facts=3, passages=3)
-_FIVE = Shape(facts=5, passages=5, markdown=True, follow_ups=4)
-_EIGHT = Shape(facts=8, passages=5, markdown=True, follow_ups=5)
-_FIFTEEN = Shape(facts=15, passages=5, markdown=True, follow_ups=6)
+_FIVE = Shape(facts=5, passages=5, markdown=True, follow_ups=5)
+_EIGHT = Shape(facts=8, passages=5, markdown=True, follow_ups=7)
+_FIFTEEN = Shape(facts=15, passages=5, markdown=True, follow_ups=10)
+_THIRTY = Shape(facts=30, passages=6, markdown=True, follow_ups=14)
 
 STAGES = (
-    Stage(until=0.18, copying=0.5, grounded=0.42, words=5, shapes=(_ONE,)),
-    Stage(until=0.32, copying=0.25, grounded=0.55, words=8, shapes=(_ONE, _TWO, _TWO)),
-    Stage(until=0.5, copying=0.12, grounded=0.6, words=12, shapes=(_ONE, _TWO, _THREE, _THREE)),
-    Stage(until=0.75, copying=0.08, grounded=0.6, words=12, shapes=(_ONE, _TWO, _THREE, _FIVE, _FIVE)),
+    Stage(until=900, copying=0.5, grounded=0.42, words=5, shapes=(_ONE,)),
+    Stage(until=1800, copying=0.25, grounded=0.55, words=8, shapes=(_ONE, _TWO, _TWO)),
+    Stage(until=3000, copying=0.12, grounded=0.55, words=12, shapes=(_ONE, _TWO, _THREE, _THREE)),
+    Stage(until=5000, copying=0.06, grounded=0.52, words=12, shapes=(_ONE, _TWO, _THREE, _FIVE, _FIVE)),
     Stage(
-        until=1.0,
-        copying=0.05,
-        grounded=0.55,
-        words=12,
-        shapes=(_ONE, _TWO, _THREE, _FIVE, _FIVE, _EIGHT, _FIFTEEN),
+        until=LAST + 1,
+        copying=0.04,
+        grounded=0.5,
+        words=16,
+        shapes=(_ONE, _TWO, _THREE, _THREE, _FIVE, _FIVE, _FIVE, _EIGHT, _EIGHT, _FIFTEEN, _THIRTY),
     ),
 )
 
 
-def stage_at(progress: float) -> Stage:
-    """Return the stage of a progress between 0 and 1; the last one beyond."""
-    return next((stage for stage in STAGES if progress < stage.until), STAGES[-1])
+def stage_at(step: int) -> Stage:
+    """Return the stage of a step."""
+    return next(stage for stage in STAGES if step < stage.until)
 
 
-def draw(rng: Random, progress: float, split: Split = "train") -> Dialogue:
-    """Draw one dialogue of the mixture that fits the progress."""
-    stage = stage_at(progress)
+def draw(rng: Random, step: int, split: Split = "train") -> Dialogue:
+    """Draw one dialogue of the mixture that fits the step."""
+    stage = stage_at(step)
     choice = rng.random()
     if choice < stage.copying:
         if rng.random() < 0.6:
@@ -73,8 +77,12 @@ def draw(rng: Random, progress: float, split: Split = "train") -> Dialogue:
 
 def _other(rng: Random, split: Split) -> Dialogue:
     draw_of = rng.random()
-    if draw_of < 0.4:
+    if draw_of < 0.28:
         return talk(rng, split)
-    if draw_of < 0.7:
+    if draw_of < 0.58:
         return instruct(rng, split)
-    return tell(rng) if draw_of < 0.87 else depict(rng)
+    if draw_of < 0.8:
+        return call_tool(rng, split)
+    if draw_of < 0.84:
+        return leave_tools(rng, split)
+    return tell(rng) if draw_of < 0.93 else depict(rng)
