@@ -101,7 +101,9 @@ def _display(model: str, training: "Training") -> "Iterator[Callable[[Report], N
             progress.update(bar, completed=report.step, description=line)
             if not console.is_terminal and report.elapsed_s - said_at >= _LOG_LINE_EVERY_S:
                 said_at = report.elapsed_s
-                console.print(f"{report.elapsed_s / 60:.1f} min  {line} of {report.steps}  tokens {report.tokens:,}")
+                console.print(
+                    f"{report.elapsed_s / 60:.1f} min  {line} of {report.steps}  tokens {report.tokens:,}"
+                )
 
         yield show
 

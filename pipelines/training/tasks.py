@@ -129,9 +129,9 @@ def evaluate(tasks: Sequence[Task], answer: Answer, *, each: int = 100) -> Evalu
     return Evaluation(scores=tuple(scores), misses=tuple(misses))
 
 
-def draw(task: Task, count: int) -> list[Example]:
-    """The task's first `count` held-out examples: the same for everybody."""
-    rng = Random(ALL_SEEDS + crc32(task.name.encode()))  # noqa: S311  # data, not secrets
+def draw(task: Task, count: int, *, seed: int = ALL_SEEDS) -> list[Example]:
+    """The task's first `count` held-out examples: the same for everybody, and with another seed others."""
+    rng = Random(seed + crc32(task.name.encode()))  # noqa: S311  # data, not secrets
     return [task.draw(rng) for _ in range(count)]
 
 

@@ -18,29 +18,44 @@ class Fact:
     answer: str
 
 
+_SUBJECTS: dict[str, tuple[str, ...]] = {
+    "person": ("{p}",) * 8 + ("Dr. {n}", "Captain {n}", "Professor {p}", "Mrs. {n}"),
+    "town": ("{n}",) * 8 + ("Lake {n}", "Mount {n}", "Port {n}", "New {n}", "{n} Island", "{A} {N}"),
+    "device": (
+        *("{n}",) * 4,
+        *("the {n} {o}",) * 4,
+        *("the {n} {w}",) * 4,
+        *("the {a} {w}",) * 2,
+        "the {o}",
+        "Project {N}",
+        "Project {n}",
+        "the {c} {o}",
+        "the {w} of {n}",
+    ),
+    "company": ("{n}",) * 6
+    + ("{n} Works", "{n} Limited", "{n} and Sons", "{A} {N}", "the {N} {N2}", "the {n} {N}"),
+}
+
+
 def draw_subject(vocabulary: Vocabulary, kind: str) -> str:
     """Invent a subject of a kind: person, town, device or company.
 
     Raises:
-        ValueError: for another kind.
+        KeyError: for another kind.
     """
-    if kind == "person":
-        return vocabulary.person()
-    if kind == "town":
-        return vocabulary.name()
-    if kind == "company":
-        return vocabulary.name() + vocabulary.rng.choice(("", "", " Works", " Limited", " and Sons"))
-    if kind == "device":
-        name, draw = vocabulary.name(), vocabulary.rng.random()
-        if draw < 0.35:
-            return name
-        noun = vocabulary.pick(OBJECTS) if draw < 0.6 else vocabulary.rng.choice(nouns(vocabulary.split))
-        return (
-            f"the {name} {noun}"
-            if draw < 0.85
-            else f"the {vocabulary.rng.choice(adjectives(vocabulary.split))} {noun}"
-        )
-    raise ValueError(f"no subject of the kind {kind!r}")
+    rng, split = vocabulary.rng, vocabulary.split
+    word = rng.choice(nouns(split))
+    return rng.choice(_SUBJECTS[kind]).format(
+        p=vocabulary.person(),
+        n=vocabulary.name(),
+        o=vocabulary.pick(OBJECTS),
+        w=word,
+        a=rng.choice(adjectives(split)),
+        c=vocabulary.code(),
+        A=rng.choice(adjectives(split)).capitalize(),
+        N=word.capitalize(),
+        N2=rng.choice(nouns(split)).capitalize(),
+    )
 
 
 def state(vocabulary: Vocabulary, relation: Relation, subject: str) -> Fact:

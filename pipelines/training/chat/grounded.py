@@ -7,6 +7,7 @@ from random import Random
 from pipelines.training.chat.facts import Fact, describe, draw_subject, state
 from pipelines.training.chat.free_relations import free_relation
 from pipelines.training.chat.relations import RELATIONS, Relation
+from pipelines.training.chat.stories import view
 from pipelines.training.chat.vocabulary import Split, Vocabulary
 from pipelines.training.prompts import ABSTENTION, Dialogue, grounded_message, turns
 
@@ -15,6 +16,31 @@ _ABSTAIN = 0.27  # a share of questions: enough to learn it, too few to make it 
 _FREE = 0.55  # a share of relations is made up of any words
 _OTHER_FORM = 0.3  # a share is not worded as retrieval words it
 _PRONOUN = 0.5  # a share of the sentences that go on about the subject of the one before
+_JOINED = 0.12  # a share of sentences goes on in the one before
+_FILLER = 0.07  # a share is followed by one that says nothing of anybody
+_LOWERED = frozenset(
+    [
+        "The",
+        "For",
+        "As",
+        "Since",
+        "In",
+        "At",
+        "It",
+        "He",
+        "She",
+        "Its",
+        "His",
+        "Her",
+        "Every",
+        "Last",
+        "About",
+        "People",
+        "You",
+        "There",
+        "According",
+    ]
+)
 _FOLLOW_UP = 0.8  # further questions on the same passages give more copying per token read
 _HARD = 0.6  # a share of contexts whose facts share a subject or a relation
 
@@ -22,6 +48,9 @@ _HARD = 0.6  # a share of contexts whose facts share a subject or a relation
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """How hard a grounded example is.
+
+    `abstain` is the share of questions without an answer, `other_form` that of prompts that are not worded as
+    retrieval words them.
 
     `facts` counts the sentences of the context; `passages` is the most that they
     are spread over; `markdown` allows headings and list items.
@@ -32,6 +61,7 @@ class Shape:
     markdown: bool = False
     follow_ups: int = 3
     abstain: float = _ABSTAIN
+    other_form: float = _OTHER_FORM
 
 
 def ground(rng: Random, shape: Shape, split: Split = "train") -> Dialogue:
@@ -49,13 +79,13 @@ def ground(rng: Random, shape: Shape, split: Split = "train") -> Dialogue:
             question, answer = _unanswerable(vocabulary, facts, fact), ABSTENTION
         question = _roughen(rng, question)
         contents += [question, answer]
-    return _worded(rng, passages, contents)
+    return _worded(rng, passages, contents, shape.other_form)
 
 
-def _worded(rng: Random, passages: list[str], contents: list[str]) -> Dialogue:
+def _worded(rng: Random, passages: list[str], contents: list[str], other_form: float) -> Dialogue:
     """Put the passages before the first question, mostly as retrieval does, else as other people may."""
     first, *rest = contents
-    if rng.random() > _OTHER_FORM:
+    if rng.random() >= other_form:
         later = [text if index % 2 == 0 else f"Question: {text}" for index, text in enumerate(rest)]
         return turns(KIND, grounded_message(passages, first), *later)
     text = "\n".join(passages) if rng.random() < 0.7 else " ".join(passages)
@@ -143,6 +173,7 @@ def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     for index, (before, fact) in enumerate(pairwise(facts), start=1):
         if before.subject == fact.subject and rng.random() < _PRONOUN:
             sentences[index] = _with_pronoun(fact)
+    sentences = _flowing(rng, sentences)
     if not markdown or rng.random() < 0.6:
         return " ".join(sentences)
     title = facts[0].subject
@@ -152,8 +183,23 @@ def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     return heading + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
+def _flowing(rng: Random, sentences: list[str]) -> list[str]:
+    """Join some sentences by "and", and put some between them that state nothing anybody asks for."""
+    flowing: list[str] = []
+    for sentence in sentences:
+        first, _, rest = sentence.partition(" ")
+        if flowing and flowing[-1].endswith(".") and rng.random() < _JOINED:
+            joined = f"{first.lower() if first in _LOWERED else first} {rest}"
+            flowing[-1] = f"{flowing[-1][:-1]}{rng.choice((', and', ', and', ';', ', while'))} {joined}"
+        else:
+            flowing.append(sentence)
+        if rng.random() < _FILLER:
+            flowing.append(view(rng))
+    return flowing
+
+
 def _with_pronoun(fact: Fact) -> str:
-    """The fact's sentence about it, him or her, where it begins with the subject or with something of the subject."""
+    """The fact's sentence about it, him or her, where it begins with the subject or something of the subject."""
     subject = f"{fact.subject[0].upper()}{fact.subject[1:]}"
     person = fact.relation is not None and fact.relation.subject == "person"
     male = len(fact.subject) % 2 == 0  # the same for all sentences about somebody

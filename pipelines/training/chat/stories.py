@@ -18,7 +18,7 @@ from pipelines.training.prompts import Dialogue, turns
 
 KIND = "story"
 
-_COUNTS = ("one", "two", "three", "four", "five", "six")
+COUNTS = ("one", "two", "three", "four", "five", "six")
 _OPENINGS = (
     "Once there was {a_hero} who lived near the {place}.",
     "{Name} was {a_hero} with a {adjective} {thing}.",
@@ -100,19 +100,31 @@ def tell(rng: Random) -> Dialogue:
 
 
 def depict(rng: Random) -> Dialogue:
-    """Draw a description of a place, in a number of sentences where the request gives one."""
-    words = _words(rng)
-    count = rng.randint(1, len(_COUNTS))
+    """Draw a description of a place, half of them in a number of sentences that the request gives."""
     if rng.random() < 0.5:
-        plural = "sentence" if count == 1 else "sentences"
-        form = rng.choice(
-            ("Write {n} {s} about a {place}.", "Describe a {place} in {n} {s}.", "In {n} {s}, describe a {place}.")
-        )
-        request = form.replace("{n}", _COUNTS[count - 1]).replace("{s}", plural).format_map(words)
-    else:
-        request = rng.choice(_ABOUT_PLACE).format_map(words)
+        return depict_in_sentences(rng)
+    return _depict(rng, rng.choice(_ABOUT_PLACE), rng.randint(1, len(COUNTS)))
+
+
+def depict_in_sentences(rng: Random) -> Dialogue:
+    """Draw a description of a place in as many sentences as the request asks for."""
+    count = rng.randint(1, len(COUNTS))
+    form = rng.choice(
+        ("Write {n} {s} about a {place}.", "Describe a {place} in {n} {s}.", "In {n} {s}, describe a {place}.")
+    )
+    plural = "sentence" if count == 1 else "sentences"
+    return _depict(rng, form.replace("{n}", COUNTS[count - 1]).replace("{s}", plural), count)
+
+
+def _depict(rng: Random, request: str, count: int) -> Dialogue:
+    words = _words(rng)
     sentences = [_VIEWS[0], *rng.sample(_VIEWS[1:], count - 1)]
-    return turns(KIND, request, " ".join(sentences).format_map(words))
+    return turns(KIND, request.format_map(words), " ".join(sentences).format_map(words))
+
+
+def view(rng: Random) -> str:
+    """Draw one sentence of a description or a story."""
+    return rng.choice((*_VIEWS, *_MIDDLES)).format_map(_words(rng))
 
 
 def _words(rng: Random) -> dict[str, str]:

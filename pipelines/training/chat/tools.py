@@ -148,17 +148,20 @@ _LANGUAGES = ["French", "German", "Spanish", "Italian", "Polish", "Dutch", "Gree
 
 def call_tool(rng: Random, split: Split = "train") -> Dialogue:
     """Draw a request for one of one to four tools, the call, and often the result and what to say of it."""
-    example, tools, values = request_tool(rng, split)
-    messages = [*example.messages]
-    if rng.random() < 0.4:
-        messages += _result(Vocabulary(rng=rng, split=split), tools[0], values)
-    return Dialogue(messages=tuple(messages), kind=KIND)
+    return (say_result if rng.random() < 0.4 else request_tool)(rng, split)[0]
+
+
+def say_result(rng: Random, split: Split = "train") -> tuple[Dialogue, list[Tool], Values]:
+    """Draw a request, its call, the result and the sentence that says it; tools and arguments as `request_tool`."""
+    asked, tools, values = request_tool(rng, split)
+    result = _result(Vocabulary(rng=rng, split=split), tools[0], values)
+    return Dialogue(messages=(*asked.messages, *result), kind=KIND), tools, values
 
 
 def request_tool(rng: Random, split: Split = "train") -> tuple[Dialogue, list[Tool], Values]:
     """Draw a request with its call; returned with the tools offered, the wanted one first, and its arguments."""
     vocabulary = Vocabulary(rng=rng, split=split)
-    tools = _tools(vocabulary)
+    tools = _draw_tools(vocabulary)
     wanted = tools[0]
     values = {key: _value(vocabulary, key, kind) for key, kind in wanted.arguments.items()}
     request = wanted.request.format_map(values)
@@ -174,12 +177,17 @@ def request_tool(rng: Random, split: Split = "train") -> tuple[Dialogue, list[To
 
 def leave_tools(rng: Random, split: Split = "train") -> Dialogue:
     """Draw plain talk where tools are offered and none is needed."""
-    offered = tools_text([tool.signature for tool in _tools(Vocabulary(rng=rng, split=split))])
+    offered = tools_text([tool.signature for tool in offered_tools(rng, split)])
     spoken = [message for message in talk(rng, split).messages if message.role != "system"]
     return Dialogue(messages=(Message(role="system", content=offered), *spoken), kind=KIND)
 
 
-def _tools(vocabulary: Vocabulary) -> list[Tool]:
+def offered_tools(rng: Random, split: Split = "train") -> list[Tool]:
+    """Draw one to four tools of different names."""
+    return _draw_tools(Vocabulary(rng=rng, split=split))
+
+
+def _draw_tools(vocabulary: Vocabulary) -> list[Tool]:
     """One to four tools of different names."""
     rng = vocabulary.rng
     found: dict[str, Tool] = {}

@@ -45,7 +45,20 @@ def outline(kind: str, aspect: float) -> tuple[Point, ...]:
         return _heart()
     if kind == "cross":
         a, b = 0.16, 0.5
-        return ((-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a))
+        return (
+            (-a, -b),
+            (a, -b),
+            (a, -a),
+            (b, -a),
+            (b, a),
+            (a, a),
+            (a, b),
+            (-a, b),
+            (-a, a),
+            (-b, a),
+            (-b, -a),
+            (-a, -a),
+        )
     corners = {"pentagon": 5, "hexagon": 6}[kind]
     return tuple(_on_circle(0.5, n / corners) for n in range(corners))
 

@@ -34,7 +34,7 @@ class Thing:
 
     @property
     def scale(self) -> str:
-        """"small", "large", or nothing for a size between."""
+        """ "small", "large", or nothing for a size between."""
         return "small" if self.size <= SMALL else "large" if self.size >= LARGE else ""
 
 
