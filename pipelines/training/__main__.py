@@ -28,6 +28,7 @@ _MODELS = ("spark-chat", "spark-vision")
 
 ModelName = Annotated[str, typer.Argument(help="A built-in model: " + ", ".join(_MODELS) + ".")]
 Out = Annotated[Path | None, typer.Option(help="The model's folder.", show_default="models/<model>")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than two gain little.")]
 
 
 @app.command()
@@ -42,7 +43,7 @@ def train(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh/--resume", help="Start anew, or go on if one can.")] = False,
     seed: Annotated[int, typer.Option(help="Of data and weights; a resumed training keeps its own.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads; more than two gain little.")] = 2,
+    threads: Threads = 2,
 ) -> None:
     """Train a model, export it, measure it and write its card. With more steps, go on with one that has ended."""
     from pipelines.training import loop  # noqa: I001  # torch is slow to import, and --help needs none of it
@@ -67,18 +68,19 @@ def evaluate_model(
     out: Out = None,
     each: Annotated[int, typer.Option(min=1, help="Questions of each task.")] = 100,
     misses: Annotated[bool, typer.Option(help="Show some wrong answers.")] = False,
+    threads: Threads = 2,
 ) -> None:
-    """Measure an exported model on held-out data."""
+    """Measure an exported model in this process; `heliostat models eval` measures the served ones."""
     import torch
 
-    from pipelines.training.export import load, measure
+    from pipelines.training.publish import measure
 
-    recipe = _recipe(model)
-    torch.set_num_threads(_THREADS)
-    evaluation = measure(*load(recipe, out or Path("models") / model), each=each)
-    table = Table("task", "right")
+    torch.set_num_threads(threads)
+    evaluation = measure(_course(model), out or Path("models") / model, each=each)
+    table = Table("task", "right", "target")
     for score in evaluation.scores:
-        table.add_row(score.task, f"{score.right} / {score.asked}")
+        target = "" if score.target is None else f"{score.target:.0%}"
+        table.add_row(score.task, f"{score.right} / {score.asked}", target)
     console.print(table)
     for miss in evaluation.misses if misses else ():
         console.print(
@@ -109,10 +111,9 @@ def _display(model: str, training: "Training") -> "Iterator[Callable[[Report], N
 
 
 def _publish(training: "Training", out: Path) -> None:
-    from pipelines.training.export import publish
+    from pipelines.training.publish import publish
 
-    evaluation = publish(training, out)
-    for score in evaluation.scores:
+    for score in publish(training, out):
         console.print(f"{score.task}: {score.right} / {score.asked}", markup=False)
     console.print(f"Written to {out}.")
 

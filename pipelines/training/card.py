@@ -3,169 +3,106 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.training.chat.evaluate import Score
-from pipelines.training.decoding import Sampling
-from pipelines.training.prompts import GROUNDED_INSTRUCTION, Message, grounded_message
 from pipelines.training.recipe import Recipe
+from pipelines.training.tasks import Example, Score
 
-SHOWN_SAMPLING = Sampling(temperature=0.7, max_tokens=120, seed=1)
+CARD = "README.md"
 
-# Written before any model had answered, and not to be chosen by the answers.
-SHOWN_PROMPTS: tuple[str, ...] = (
-    "Hello!",
-    "Who are you?",
-    "What is Heliostat?",
-    "What is a parameter sweep?",
-    "Tell me a short story about a fox.",
-    "Describe a harbour in three sentences.",
-    "List three colours.",
-    "Write a JSON object with the keys name and age.",
-    grounded_message(
-        ["The Brindlemoor lighthouse was built in 1871.", "Its keeper, Osk Tarrel, lives in Vennick."],
-        "When was the Brindlemoor lighthouse built?",
-    ),
-    grounded_message(
-        ["The Brindlemoor lighthouse was built in 1871.", "Its keeper, Osk Tarrel, lives in Vennick."],
-        "How tall is the Brindlemoor lighthouse?",
-    ),
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a card says that is not measured, as Markdown without headings.
+
+    shown: examples whose replies the card shows, sampled once at `temperature`. They are chosen before any model
+    has answered, and not by the answers.
+    """
+
+    pipeline_tag: str
+    summary: str
+    use: str
+    data: str
+    shown: tuple[Example, ...]
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a card states about one training; the time is training's alone.
-
-    `plans` are the minutes that each command asked for: more than one where a training was extended.
-    """
+    """What a card states about one training; the time is training's alone, over all its sessions."""
 
     minutes: float
     steps: int
     tokens: int
     seed: int
-    plans: tuple[float, ...]
     megabytes: float
     scores: tuple[Score, ...]
 
 
-def shown_conversations() -> list[list[Message]]:
-    """Return the conversations that the card shows answered."""
-    return [[Message(role="user", content=prompt)] for prompt in SHOWN_PROMPTS]
-
-
-def write_card(recipe: Recipe, measured: Measured, replies: Sequence[str]) -> str:
-    """Write the card's Markdown; `replies` answer `SHOWN_PROMPTS` in order."""
+def write_card(recipe: Recipe, card: Card, measured: Measured, replies: Sequence[str]) -> str:
+    """Write the card's Markdown; `replies` answer `card.shown` in order."""
     return (
         "\n\n".join(
             [
-                _head(recipe, measured),
-                _use(recipe),
-                _data(recipe, measured),
-                _table(recipe, measured.scores),
-                _samples(replies),
+                _head(recipe, card, measured),
+                f"## What it is for, and what it is not\n\n{card.use}",
+                _training(recipe, card, measured),
+                f"## Measured\n\n{table(measured.scores)}",
+                _shown(card, replies),
             ]
-        )
+        ).rstrip()
         + "\n"
     )
 
 
-def _head(recipe: Recipe, measured: Measured) -> str:
-    shape = recipe.architecture
+def table(scores: Sequence[Score]) -> str:
+    """The measured table, with Wilson's 95 % intervals and the targets where there are some."""
+    rows = "\n".join(_row(score) for score in scores)
+    return f"| task | right | 95 % | target |\n|---|---|---|---|\n{rows}"
+
+
+def _row(score: Score) -> str:
+    low, high = score.interval
+    target = f"{score.target:.0%}" if score.target is not None else ""
+    return f"| {score.task} | {score.right} / {score.asked} | {low:.0%} to {high:.0%} | {target} |"
+
+
+def _head(recipe: Recipe, card: Card, measured: Measured) -> str:
     return f"""---
 license: apache-2.0
 language: en
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {card.pipeline_tag}
 ---
 
 # {recipe.name}
 
-A very small language model that comes with Heliostat, so that a first run, the tests and the demonstrations \
-have real text without a download. It is a Llama of {shape.parameters / 1e6:.2f} million parameters \
-({shape.layers} layers of {shape.hidden}, {shape.heads} heads of {shape.head_dim}, tied embeddings, \
-a byte-level BPE vocabulary of {shape.vocab_size}, a context of {shape.context} tokens) in bfloat16: \
-{measured.megabytes:.1f} MB with its tokenizer."""
+{card.summary} {measured.megabytes:.1f} MB in bfloat16, with its tokenizer."""
 
 
-def _use(recipe: Recipe) -> str:
-    return f"""## What it is for, and what it is not
-
-It answers questions from short passages by copying, talks a little, follows \
-a few simple instructions, and varies its text with temperature, top_p and max_tokens, so that sweeps have \
-something to compare.
-
-It is no general assistant. It has read nothing but generated text, knows a few dozen facts, does not reason, and \
-away from the forms it was trained on its answers are often wrong or senseless. It often answers where the \
-passages hold no answer, and often \
-says that they hold none where a question is worded unlike those of its training. It was trained on dialogues far \
-shorter than its context; nothing is known of it near {recipe.architecture.context} tokens. It was not trained to \
-call tools. For real work, load a larger model.
-
-Grounded questions must come in one user message, worded exactly so (`pipelines/training/prompts.py`):
-
-```text
-{GROUNDED_INSTRUCTION}
-
-[1] <passage>
-[2] <passage>
-
-Question: <question>
-```"""
-
-
-def _data(recipe: Recipe, measured: Measured) -> str:
+def _training(recipe: Recipe, card: Card, measured: Measured) -> str:
     return f"""## Data and training
 
-All data is generated by the programs in `pipelines/training/`: plain dialogue, questions about Heliostat, simple \
-instructions, small stories, and grounded questions about invented people, towns, devices and companies. Names are \
-made of syllables, and a checksum keeps every eighth of them out of training. A curriculum begins with repeating \
-words and with one fact, and goes on to two, three, five and more. Only the assistant's tokens are learnt.
+{card.data}
 
-This copy took {measured.minutes:.1f} minutes of training on two CPU threads: {measured.steps:,} steps, \
-{measured.tokens:,} tokens (padding included), seed {measured.seed}. The layers' matrices are learnt with Muon, \
-all else with AdamW. The training is timed, so another machine makes another model, better or worse.
+This copy took {measured.steps:,} steps, {measured.tokens:,} tokens (padding included), with seed {measured.seed}: \
+{measured.minutes:.0f} minutes on two CPU cores that had other work as well. The layers' matrices are learnt with \
+Muon, all else with AdamW. The first command makes it again (to the bit only on the same processor, with as many \
+threads and in one go), the second measures it as served.
 
 ```bash
-{_commands(recipe, measured)}
+python -m pipelines.training train {recipe.name} --steps {measured.steps} --seed {measured.seed} --fresh
+heliostat models eval --model {recipe.name}
 ```"""
 
 
-def _commands(recipe: Recipe, measured: Measured) -> str:
-    first, *extensions = measured.plans
-    command = f"python -m pipelines.training train {recipe.name}"
-    return "\n".join(
-        [
-            f"{command} --minutes {first:g} --seed {measured.seed} --fresh",
-            *(f"{command} --minutes {minutes:g}  # goes on" for minutes in extensions),
-        ]
-    )
+def _shown(card: Card, replies: Sequence[str]) -> str:
+    parts = []
+    for example, reply in zip(card.shown, replies, strict=True):
+        parts.append(f"user: {example.question}\nassistant: {reply}")
+    shown = "\n\n".join(parts)
+    return f"""## {len(parts)} replies, unedited
 
+Sampled once at temperature {card.temperature:g}; the prompts were chosen before the model was trained.
 
-def _table(recipe: Recipe, scores: Sequence[Score]) -> str:
-    rows = "\n".join(f"| {score.task} | {score.right} / {score.asked} |" for score in scores)
-    return f"""## Measured
-
-On held-out data, greedy, from the weights as shipped. Names and seeds are not those of the training; the sentence \
-patterns of grounded questions are. "Grounded answer" counts only replies that equal the answer character for \
-character, and all its questions have one.
-
-| task | right |
-|---|---|
-{rows}
-
-```bash
-python -m pipelines.training eval {recipe.name}
+```text
+{shown}
 ```"""
-
-
-def _samples(replies: Sequence[str]) -> str:
-    shown = "\n\n".join(
-        f"```text\nuser: {prompt}\n\nassistant: {reply}\n```"
-        for prompt, reply in zip(SHOWN_PROMPTS, replies, strict=True)
-    )
-    sampling = SHOWN_SAMPLING
-    return f"""## Ten replies, unedited
-
-Sampled once at temperature {sampling.temperature} with seed {sampling.seed}; the prompts were chosen before the \
-model was trained.
-
-{shown}"""

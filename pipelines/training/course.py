@@ -1,13 +1,17 @@
 """What the training loop needs to know of a model: its data, its shape and its loss."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from pipelines.training.card import Card
+from pipelines.training.decoding import Sampling
 from pipelines.training.recipe import Recipe
+from pipelines.training.tasks import Answer, Task
 from pipelines.training.tokenizer import Tokenizer
 
 
@@ -27,6 +31,14 @@ class Course(Protocol):
 
     recipe: Recipe
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the model is measured by."""
+
+    @property
+    def card(self) -> Card:
+        """What the model's card says beside what was measured."""
+
     def tokenizer(self, seed: int) -> Tokenizer:
         """Train the tokenizer on generated text."""
 
@@ -41,6 +53,15 @@ class Course(Protocol):
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, Tensor]:
         """Return the loss to learn from, and the share of right predictions."""
+
+    def export(self, model: Any, tokenizer: Tokenizer, out: Path) -> None:
+        """Write the folder that Transformers and vLLM load, weights in bfloat16."""
+
+    def load(self, folder: Path) -> tuple[Any, Tokenizer]:
+        """Read what `export` wrote. Raises FileNotFoundError if the folder holds no model."""
+
+    def answerer(self, model: Any, tokenizer: Tokenizer, sampling: Sampling | None = None) -> Answer:
+        """Answer examples in this process, by default greedily."""
 
 
 def muon_and_adam(matrices: list[nn.Parameter], model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:

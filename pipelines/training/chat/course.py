@@ -1,21 +1,26 @@
 """How spark-chat is made: a curriculum of generated dialogues, of which the assistant's turns are learnt."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipelines.training.card import Card
 from pipelines.training.chat.batches import Batch, one_round
+from pipelines.training.chat.card import card_of
+from pipelines.training.chat.evaluate import TASKS
+from pipelines.training.chat.export import export, load
 from pipelines.training.chat.mixture import LAST, draw
+from pipelines.training.chat.recipe import RECIPE
 from pipelines.training.course import muon_and_adam
+from pipelines.training.decoding import Sampling, answerer
 from pipelines.training.model import Llama
 from pipelines.training.prompts import render
-from pipelines.training.recipe import Architecture, Recipe
+from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer, train_tokenizer
-
-RECIPE = Recipe(name="spark-chat", shape=Architecture(vocab_size=3072, layers=5), steps=24_000)
 
 _CORPUS = 16_000  # dialogues for the tokenizer, some 4 MB: more of it no longer changes the merges much
 _IGNORED = -100  # the target that cross-entropy skips
@@ -26,6 +31,12 @@ class ChatCourse:
     """The training of spark-chat."""
 
     recipe = RECIPE
+    tasks = TASKS
+
+    @property
+    def card(self) -> Card:
+        """What the model's card says beside what was measured."""
+        return card_of(self.recipe)
 
     def tokenizer(self, seed: int) -> Tokenizer:
         """Train the tokenizer on the mixture of the last stage, which draws from every generator."""
@@ -57,3 +68,15 @@ class ChatCourse:
         logits = model.logits(hidden.flatten(0, 1)[functional.pad(places, (0, filling))])
         loss = functional.cross_entropy(logits, targets, ignore_index=_IGNORED)
         return loss, (logits.argmax(-1) == targets).sum() / (targets != _IGNORED).sum()
+
+    def export(self, model: Llama, tokenizer: Tokenizer, out: Path) -> None:
+        """Write the folder that Transformers and vLLM load."""
+        export(model, tokenizer, self.recipe, out)
+
+    def load(self, folder: Path) -> tuple[Llama, Tokenizer]:
+        """Read what `export` wrote. Raises FileNotFoundError if the folder holds no model."""
+        return load(self.recipe, folder)
+
+    def answerer(self, model: Llama, tokenizer: Tokenizer, sampling: Sampling | None = None) -> Answer:
+        """Answer in this process, by default greedily."""
+        return answerer(model, tokenizer, sampling)

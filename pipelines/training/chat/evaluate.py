@@ -71,7 +71,7 @@ def single_word_of_category(example: Example, reply: Message) -> bool:
 
 def as_many_sentences(example: Example, reply: Message) -> bool:
     """Judge that the reply has as many sentences as the request asks for, all different."""
-    sentences = [part for part in text_of(reply).split(". ") if part]
+    sentences = text_of(reply).removesuffix(".").split(". ")
     wanted = next(
         number for number, word in enumerate(COUNTS, start=1) if f" {word} " in f" {example.question} ".lower()
     )

@@ -1,6 +1,7 @@
 """Calls of functions: which one, with which arguments, and what to say of the result."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -144,6 +145,7 @@ _KNOWN: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
 )
 _LANGUAGES = ["French", "German", "Spanish", "Italian", "Polish", "Dutch", "Greek", "Danish", "Japanese", "Finnish"]
+_ROOMS = ["kitchen", "office", "bedroom", "hall", "cellar", "garage"]
 
 
 def call_tool(rng: Random, split: Split = "train") -> Dialogue:
@@ -215,19 +217,19 @@ def _invented(vocabulary: Vocabulary) -> Tool:
     verb, noun = rng.choice(verbs(vocabulary.split)), rng.choice(nouns(vocabulary.split))
     key = rng.choice((*_TEXT_KEYS, *_NUMBER_KEYS, noun, rng.choice(nouns(vocabulary.split))))
     kind = "integer" if key in _NUMBER_KEYS else "string"
-    forms = (
+    forms: tuple[str, ...] = (
         "{V} the {n} {k}.",
         "Please {v} the {n} {k}.",
         "{V} {n} {k}.",
         "Can you {v} the {n} {k}?",
         "I want to {v} the {n} {k}.",
     )
-    arguments, forms_of = {key: kind}, forms
+    arguments = {key: kind}
     if rng.random() < 0.3:
         second = rng.choice([other for other in (*_TEXT_KEYS, *_NUMBER_KEYS) if other != key])
         arguments[second] = "integer" if second in _NUMBER_KEYS else "string"
-        forms_of = tuple(f"{form[:-1]} with {second} {{{second}}}{form[-1]}" for form in forms)
-    request = rng.choice(forms_of).replace("{V}", verb.capitalize()).replace("{v}", verb)
+        forms = tuple(f"{form[:-1]} with {second} {{{second}}}{form[-1]}" for form in forms)
+    request = rng.choice(forms).replace("{V}", verb.capitalize()).replace("{v}", verb)
     about = rng.choice(("", f"{verb.capitalize()} a {noun}", f"{verb.capitalize()} the given {noun}."))
     name = rng.choice((f"{verb}_{noun}", f"{verb}_{noun}", f"{verb}{noun.capitalize()}"))
     return Tool(
@@ -244,33 +246,47 @@ _NUMBER_KEYS = ("number", "count", "size", "port", "limit", "amount", "level")
 
 def _value(vocabulary: Vocabulary, key: str, kind: str) -> str | int:
     """A value that fits an argument's name."""
-    rng = vocabulary.rng
     if kind == "integer":
         return int(vocabulary.number(1, 3 if key in "ab" else 4))
-    draw = {
-        "city": Vocabulary.name,
-        "place": Vocabulary.name,
-        "name": Vocabulary.name,
-        "to": lambda drawn: drawn.pick(FIRST_NAMES) if rng.random() < 0.5 else drawn.name(),
-        "user": Vocabulary.name,
-        "id": code,
-        "code": code,
-        "path": address,
-        "date": date,
-        "day": lambda drawn: drawn.pick(DAYS),
-        "time": lambda drawn: f"{drawn.rng.randint(0, 23)}:{drawn.rng.choice(('00', '15', '30', '45'))}",
-        "colour": lambda drawn: drawn.pick(COLOURS),
-        "language": lambda drawn: drawn.pick(_LANGUAGES),
-        "symbol": lambda drawn: "".join(
-            drawn.rng.choice("ABCDEFGHKLMNPRSTVX") for _ in range(drawn.rng.randint(3, 4))
-        ),
-        "room": lambda drawn: (
-            f"the {drawn.rng.choice(('kitchen', 'office', 'bedroom', 'hall', 'cellar', 'garage'))}"
-        ),
-        "model": lambda drawn: f"{drawn.name().lower()}-{drawn.number(1, 2)}b",
-        "query": lambda drawn: rng.choice((plural(rng.choice(nouns(drawn.split))), drawn.name(), thing(drawn))),
-    }.get(key, any_value)
-    return draw(vocabulary)
+    return _TEXTS.get(key, any_value)(vocabulary)
+
+
+def _recipient(vocabulary: Vocabulary) -> str:
+    return vocabulary.pick(FIRST_NAMES) if vocabulary.rng.random() < 0.5 else vocabulary.name()
+
+
+def _clock(vocabulary: Vocabulary) -> str:
+    return f"{vocabulary.rng.randint(0, 23)}:{vocabulary.rng.choice(('00', '15', '30', '45'))}"
+
+
+def _symbol(vocabulary: Vocabulary) -> str:
+    return "".join(vocabulary.rng.choice("ABCDEFGHKLMNPRSTVX") for _ in range(vocabulary.rng.randint(3, 4)))
+
+
+def _query(vocabulary: Vocabulary) -> str:
+    many = plural(vocabulary.rng.choice(nouns(vocabulary.split)))
+    return vocabulary.rng.choice((many, vocabulary.name(), thing(vocabulary)))
+
+
+_TEXTS: dict[str, Callable[[Vocabulary], str]] = {
+    "city": Vocabulary.name,
+    "place": Vocabulary.name,
+    "name": Vocabulary.name,
+    "user": Vocabulary.name,
+    "to": _recipient,
+    "id": code,
+    "code": code,
+    "path": address,
+    "date": date,
+    "day": lambda vocabulary: vocabulary.pick(DAYS),
+    "time": _clock,
+    "colour": lambda vocabulary: vocabulary.pick(COLOURS),
+    "language": lambda vocabulary: vocabulary.pick(_LANGUAGES),
+    "symbol": _symbol,
+    "room": lambda vocabulary: f"the {vocabulary.pick(_ROOMS)}",
+    "model": lambda vocabulary: f"{vocabulary.name().lower()}-{vocabulary.number(1, 2)}b",
+    "query": _query,
+}
 
 
 def _result(vocabulary: Vocabulary, wanted: Tool, values: Values) -> list[Message]:
