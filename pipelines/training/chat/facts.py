@@ -62,14 +62,11 @@ def state(vocabulary: Vocabulary, relation: Relation, subject: str) -> Fact:
     """State a relation of a subject with a new value."""
     value = relation.value(vocabulary)
     sentence = vocabulary.rng.choice(relation.statements).format(s=subject, v=value)
+    sentence = sentence[0].upper() + sentence[1:]
     question = vocabulary.rng.choice(relation.questions).format(s=subject)
-    return Fact(
-        subject=subject,
-        relation=relation,
-        sentence=sentence[0].upper() + sentence[1:],
-        question=question,
-        answer=value if value in sentence else sentence,
-    )
+    # As it stands there: a value that begins the sentence has its capital.
+    answer = value if value in sentence else value[0].upper() + value[1:]
+    return Fact(subject=subject, relation=relation, sentence=sentence, question=question, answer=answer)
 
 
 def describe(vocabulary: Vocabulary) -> Fact:

@@ -152,7 +152,8 @@ def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     for index, (before, fact) in enumerate(pairwise(facts), start=1):
         if before.subject == fact.subject and rng.random() < _PRONOUN:
             sentences[index] = _with_pronoun(fact)
-    sentences = _flowing(rng, sentences)
+    whole = {fact.sentence for fact in facts if fact.relation is None}
+    sentences = _flowing(rng, sentences, whole)
     if not markdown or rng.random() < 0.6:
         return " ".join(sentences)
     title = facts[0].subject
@@ -162,14 +163,17 @@ def _passage(rng: Random, facts: list[Fact], *, markdown: bool) -> str:
     return heading + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def _flowing(rng: Random, sentences: list[str]) -> list[str]:
-    """Join some sentences by "and", and put some between them that state nothing anybody asks for."""
+def _flowing(rng: Random, sentences: list[str], whole: set[str]) -> list[str]:
+    """Join some sentences by "and", and put some between them that state nothing anybody asks for.
+
+    Those in `whole` are answers as they stand, and are left alone.
+    """
     flowing: list[str] = []
     for sentence in sentences:
         first, _, rest = sentence.partition(" ")
-        if flowing and flowing[-1].endswith(".") and rng.random() < _JOINED:
-            joined = f"{first.lower() if first in _LOWERED else first} {rest}"
-            flowing[-1] = f"{flowing[-1][:-1]}{rng.choice((', and', ', and', ';', ', while'))} {joined}"
+        if flowing and not whole & {sentence, flowing[-1]} and rng.random() < _JOINED:
+            later = f"{first.lower() if first in _LOWERED else first} {rest}"
+            flowing[-1] = f"{flowing[-1][:-1]}{rng.choice((', and', ', and', ';', ', while'))} {later}"
         else:
             flowing.append(sentence)
         if rng.random() < _FILLER:

@@ -75,7 +75,7 @@ def test_an_unanswerable_question_is_never_one_that_the_passages_answer(seed: in
     context = context_of(dialogue).lower()
     assert dialogue.answer == ABSTENTION
     assert not any(
-        stem.format(s=subject, v="\0").lower().partition("\0")[0] in context
+        stem.format(s=subject, v="\0").lower().partition("\0")[0] in context.replace(f"of {subject}", "")
         for relation in RELATIONS
         for wording in relation.questions
         for subject in [subject_between(question, wording)]
