@@ -12,7 +12,7 @@ install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),test,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),training,test,dev]"
 	@touch $@
 
 check: install  ## format, lint, types, import direction
