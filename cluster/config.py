@@ -15,11 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from cluster import yaml_text
 from cluster.errors import SettingsError
-from cluster.settings import Settings
+from cluster.settings import ENGINES, Settings
 
 IMPORT_PATH = "deployments.app:build"
 ENVIRONMENT_PREFIX = "HELIOSTAT__"
-ENGINE_KINDS = {"vllm", "scripted", "sentence", "hash"}  # union tags that pydantic puts into paths
 HF_ALIASES = {
     "HF_MODEL_PATH": ("hub", "model_path"),
     "HF_MAX_CACHED_MODELS": ("hub", "max_cached_models"),
@@ -161,7 +160,7 @@ def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ..
     # A misspelt key is reported twice, as unknown and as missing: the unknown one tells more.
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     path = tuple(str(part) for part in first["loc"])
-    keys = tuple(part for part in path if part not in ENGINE_KINDS)
+    keys = tuple(part for part in path if part not in ENGINES)  # union tags that pydantic puts into paths
     where = sources.get(keys, origin)
     if first["type"] == "extra_forbidden":
         message, hint = "unknown key", f"known keys: {', '.join(_known(path[:-1]))}"
@@ -178,8 +177,8 @@ def _known(path: tuple[str, ...]) -> list[str]:
     for key in path:
         if key.isdigit():
             continue
-        if key in ENGINE_KINDS:
-            kinds = [kind for kind in kinds if kind.model_fields["kind"].default == key]
+        if key in ENGINES:
+            kinds = [kind for kind in kinds if kind is ENGINES[key]]
             continue
         fields = [kind.model_fields[key].annotation for kind in kinds if key in kind.model_fields]
         kinds = [kind for annotation in fields for kind in _models_in(annotation)]

@@ -8,6 +8,10 @@
     │   ├── EncryptedDocument         encrypted_document          400
     │   ├── EmptyDocument             empty_document              400
     │   ├── PathNotAllowed            path_not_allowed            400
+    │   ├── ImageUrlNotAllowed        invalid_image_url           400
+    │   ├── UnsupportedImage          unsupported_image_media_type 400
+    │   ├── UnreadableImage           image_parse_error           400
+    │   ├── ImageTooLarge             image_too_large             400
     │   ├── NothingToRun              empty_plan                  400
     │   └── PlanTooLarge              plan_too_large              400
     ├── NotFound                      not_found                   404
@@ -117,6 +121,30 @@ class PathNotAllowed(BadRequest):
     """A path outside the folders that may be read."""
 
     code = "path_not_allowed"
+
+
+class ImageUrlNotAllowed(BadRequest):
+    """A picture that is not a base64 data URL: addresses are not fetched, files not opened."""
+
+    code = "invalid_image_url"
+
+
+class UnsupportedImage(BadRequest):
+    """A picture of a format that is not read here."""
+
+    code = "unsupported_image_media_type"
+
+
+class UnreadableImage(BadRequest):
+    """A picture whose bytes are broken, or that the model cannot take."""
+
+    code = "image_parse_error"
+
+
+class ImageTooLarge(BadRequest):
+    """A picture of more bytes or pixels than allowed."""
+
+    code = "image_too_large"
 
 
 class NothingToRun(BadRequest):

@@ -4,19 +4,32 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cluster import catalog
 
 WAITING_CPUS = 0.1  # logical CPUs of a deployment that only waits on others, such as the retriever
 HF_TASKS = {"text-generation": "chat", "feature-extraction": "embedding"}
 ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat"}
+GPU_KINDS = ("vllm", "transformers")  # those that take a GPU where there is one
 
 
 class Strict(BaseModel):
     """Base of all settings: frozen, and no key that is not declared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class GenerationDefaults(Strict):
+    """How a model samples where a request says nothing; None leaves it to the model's generation_config.json."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, description="0 is all tokens")
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
 
 
 class VllmSettings(Strict):
@@ -33,6 +46,19 @@ class VllmSettings(Strict):
     enforce_eager: bool | None = Field(None, description="None: eager on CPU, compiled on a GPU")
     trust_remote_code: bool = False
     tool_call_parser: str | None = Field(None, description="vLLM's parser for the model's tool calls")
+    generation: GenerationDefaults = GenerationDefaults()
+
+
+class TransformersSettings(Strict):
+    """Transformers, for what vLLM cannot run: one answer at a time. source: a folder or a Hub id."""
+
+    kind: Literal["transformers"] = "transformers"
+    source: str
+    revision: str | None = Field(None, description="Hub commit or branch; None is the newest")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    trust_remote_code: bool = Field(False, description="run Python from the model's folder: pin a revision")
+    also: tuple[str, ...] = Field((), description="other Hub repositories that the model's own code reads")
+    generation: GenerationDefaults = GenerationDefaults()
 
 
 class ScriptedSettings(Strict):
@@ -50,6 +76,7 @@ class ScriptedSettings(Strict):
     fail_every: int = Field(0, ge=0)
     fail_after_tokens: int | None = Field(None, ge=0, description="break a stream after that many tokens")
     die_after: int = Field(0, ge=0)
+    images: bool = Field(False, description="it sees pictures: their size, and the colour in their middle")
 
 
 class SentenceSettings(Strict):
@@ -87,13 +114,21 @@ class ReplicaSettings(Strict):
         return self
 
 
-Engine = Annotated[VllmSettings | ScriptedSettings | SentenceSettings | HashSettings, Field(discriminator="kind")]
+AnyEngine = VllmSettings | TransformersSettings | ScriptedSettings | SentenceSettings | HashSettings
+Engine = Annotated[AnyEngine, Field(discriminator="kind")]
+ENGINES: dict[str, type[Strict]] = {kind.model_fields["kind"].default: kind for kind in get_args(AnyEngine)}
 
 
 class ModelSettings(Strict):
-    """One model: what clients call it, and the engine behind it. task: None takes hub.default_task."""
+    """One model: what clients call it, and the engine behind it. task: None takes hub.default_task.
+
+    An id of the catalog needs nothing else, and whatever is said beside it wins over the catalog. catalog: the
+    catalog's id, where clients call the model something else.
+    """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
+    catalog: str | None = None
+    memory_gib: float | None = Field(None, gt=0, description="weights and KV cache; None takes the catalog's")
     task: Literal["chat", "embedding"] | None = None
     context_length: int | None = Field(None, ge=16, description="None takes the model's own")
     engine: Engine
@@ -101,11 +136,24 @@ class ModelSettings(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _task_of_engine(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "task" not in data and isinstance(data.get("engine"), dict):
-            task = ENGINE_TASKS.get(data["engine"].get("kind", ""))
+    def _completed(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = catalog.completed(data, {kind: engine.model_fields for kind, engine in ENGINES.items()})
+        if "task" not in data and isinstance(data.get("engine"), dict):
+            task = ENGINE_TASKS.get(str(data["engine"].get("kind")))
             return {**data, "task": task} if task else data
         return data
+
+    @property
+    def memory(self) -> float | None:
+        """GiB that a replica takes for weights and KV cache where it does not take a GPU's share; None: unknown."""
+        entry = catalog.find(self.catalog or self.id)
+        if self.memory_gib is not None or entry is None or "source" not in type(self.engine).model_fields:
+            return self.memory_gib
+        if isinstance(self.engine, VllmSettings):
+            return entry.weights_gib + self.engine.kv_cache_gib
+        return entry.weights_gib + entry.context_gib(self.context_length)
 
 
 class HubSettings(Strict):
@@ -140,6 +188,10 @@ class LimitSettings(Strict):
     max_messages: int = Field(2048, ge=1)
     max_embedding_inputs: int = Field(2048, ge=1)
     max_embedding_characters: int = Field(4_000_000, ge=1, description="of one request's texts together")
+    max_images: int = Field(16, ge=0, description="pictures of one request")
+    max_image_bytes: int = Field(20 * 1024**2, ge=1, description="of one encoded picture")
+    max_image_side: int = Field(4096, ge=1, description="pixels; a longer picture is scaled down to it")
+    max_image_pixels: int = Field(40_000_000, ge=1, description="of one request's pictures together")
     generation_timeout_ms: int = Field(600_000, ge=1)
 
 
@@ -258,7 +310,7 @@ class Settings(Strict):
         """GPUs that Ray reserves for each replica of the model."""
         if model.replicas.gpus is not None:
             return model.replicas.gpus
-        return 1.0 if self.hub.enable_gpu and model.engine.kind == "vllm" else 0.0
+        return 1.0 if self.hub.enable_gpu and model.engine.kind in GPU_KINDS else 0.0
 
     @property
     def home_path(self) -> Path:

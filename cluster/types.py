@@ -40,16 +40,28 @@ class Capabilities:
     dimensions: int = 0
     parameters: frozenset[str] = frozenset()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same in the catalog's words: `embedding`; or `chat`, with `vision` and `tools` where it has them."""
+        if self.task is Task.EMBEDDING:
+            return ("embedding",)
+        more = {"vision": self.images, "tools": "tools" in self.parameters}
+        return ("chat", *(name for name, has in more.items() if has))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """One model as `/v1/models` lists it. created: Unix seconds at which its replica loaded it."""
+    """One model as `/v1/models` lists it. created: Unix seconds at which its replica loaded it.
+
+    memory_gib: of weights and KV cache, None where nobody knows.
+    """
 
     id: str
     engine: str
     revision: str
     created: int
     capabilities: Capabilities
+    memory_gib: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ COMMANDS = {
     "ask": Command(module="deployments.ask", attribute="ask", help="Answer a question from the documents."),
     "ingest": Command(module="pipelines.__main__", attribute="app", help="Store documents."),
     "sweep": Command(module="pipelines.__main__", attribute="app", help="Run and show parameter sweeps."),
+    "models": Command(module="deployments.models_eval", attribute="app", help="Measure the built-in models."),
     "train": Command(module="pipelines.__main__", attribute="app", help="Train the built-in models."),
 }
 

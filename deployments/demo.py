@@ -3,6 +3,7 @@
 Every step checks that it did real work; one that did not fails the demo with a non-zero exit.
 """
 
+import base64
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -30,7 +32,11 @@ DOCUMENTS = ("docs",)
 GUIDE = "field-guide.pdf"
 QUESTION = "What is the job of Mirela Oskan?"  # only the PDF that the demo ships can answer it
 CHAT = "Tell me a short story about a mirror."
+PICTURE = "demo/picture.png"  # in the home
+LOOK = "Describe the picture."
+LOOK_CLOSER, SEEN = "What colour is the circle?", "red"
 MIN_CELLS = 24
+MIN_WORDS = 3  # of a description
 TIMEOUT_S = 120.0
 
 console = Console()
@@ -115,6 +121,7 @@ def _steps(state: ClusterState) -> Iterator[Line]:
             "Documents": lambda: _ingest(client),
             "Question": lambda: _ask(client),
             "Chat": lambda: _chat(client, model),
+            "Picture": lambda: _look(client),
             "Sweep": _sweep,
         }
         for title, step in steps.items():
@@ -173,6 +180,37 @@ def _chat(client: httpx.Client, model: str) -> Line:
     tokens = usage["completion_tokens"]
     outcome = f"{tokens} tokens, first after {first * 1000:.0f} ms, {tokens / took:.0f} tokens/s"
     return Line(step="chat", outcome=outcome)
+
+
+def _look(client: httpx.Client) -> Line:
+    """Show a picture to the model that sees; what it says can only come from the pixels."""
+    listed = client.get("/v1/models").raise_for_status().json()["data"]
+    model = next((card["id"] for card in listed if "vision" in card["capabilities"]), None)
+    if model is None:
+        raise DemoFailed("No model that is served sees pictures", hint=f"{CONFIG} has one that does")
+    from pipelines.training.vision.pictures import demo_picture
+
+    file = home() / PICTURE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(demo_picture())
+    console.print(file, markup=False, highlight=False, soft_wrap=True)
+    described = _ask_about(client, model, file, LOOK)
+    answer = _ask_about(client, model, file, LOOK_CLOSER)
+    if len(described.split()) < MIN_WORDS or SEEN not in answer.lower():
+        raise DemoFailed(f"{model} did not see the picture", hint=f"it said {described!r} and {answer!r}")
+    return Line(step="picture", outcome=f"{model}: {described}")
+
+
+def _ask_about(client: httpx.Client, model: str, picture: Path, question: str) -> str:
+    console.print(f"? {question}", style="bold", markup=False)
+    url = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]
+    messages = [{"role": "user", "content": parts}]
+    body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 60}
+    reply = client.post("/v1/chat/completions", json=body).raise_for_status().json()
+    said: str = reply["choices"][0]["message"]["content"].strip()
+    console.print(said, markup=False)
+    return said
 
 
 def _events(client: httpx.Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:

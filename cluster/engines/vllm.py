@@ -10,16 +10,17 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cluster import torchvision_ops
+from cluster.engines.hub import fetch
+from cluster.engines.images import blank, has_pictures
 from cluster.engines.vllm_args import fit_batch, server_arguments
 from cluster.engines.vllm_process import engine_process, quiet_environment, quiet_log, threads
-from cluster.engines.vllm_request import constrained, error_of, honoured, read_request, translate
+from cluster.engines.vllm_request import blamed, constrained, error_of, honoured, read_call, translate
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, StartFailed
-from cluster.settings import HubSettings, VllmSettings
+from cluster.settings import HubSettings, LimitSettings, VllmSettings
 from cluster.types import Capabilities, ChatCall, Task
 
 STOP_TIMEOUT_S = 5.0  # how long the engine's process may take to end before it is killed
@@ -45,8 +46,10 @@ class VllmEngine:
         source: str,
         context_length: int | None = None,
         hub: HubSettings | None = None,
+        limits: LimitSettings | None = None,
     ) -> None:
         self._settings = settings
+        self._limits = limits or LimitSettings()
         self._model = model
         self._source = source
         self._hub = hub or HubSettings()
@@ -115,35 +118,35 @@ class VllmEngine:
     async def chat(self, call: ChatCall) -> bytes:
         """Answer with one `chat.completion`."""
         serving = self._alive().serving
-        request = self._request(call, stream=False)
+        request = await self._request(call, stream=False)
         try:
             response = await serving.create_chat_completion(request, None)
         except Exception as error:  # vLLM raises many kinds; `translate` knows them
-            raise self._blamed(request, translate(error)) from error
+            raise self._blamed(call, request, translate(error)) from error
         if hasattr(response, "error"):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError  # vLLM turns a cancellation into an error object
-            raise self._blamed(request, error_of(response.error.model_dump()))
+            raise self._blamed(call, request, error_of(response.error.model_dump()))
         return bytes(response.model_dump_json(), "utf-8")
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
         """Answer with server-sent events."""
         serving = self._alive().serving
-        request = self._request(call, stream=True)
+        request = await self._request(call, stream=True)
         try:
             response = await serving.create_chat_completion(request, None)
         except Exception as error:  # as in `chat`
-            raise self._blamed(request, translate(error)) from error
+            raise self._blamed(call, request, translate(error)) from error
         if hasattr(response, "error"):
-            raise self._blamed(request, error_of(response.error.model_dump()))
+            raise self._blamed(call, request, error_of(response.error.model_dump()))
         # A constrained stream's first events, the roles, come before vLLM knows whether the schema compiles: they
         # wait for what follows, so that a schema that does not has a status of its own.
         held, holding = b"", request.n or 1 if constrained(request) else 0
         async with aclosing(response) as lines:
             async for line in lines:
                 if line.startswith(ERROR_EVENT):
-                    raise self._blamed(request, error_of(json.loads(line.removeprefix("data: "))["error"]))
+                    raise self._blamed(call, request, error_of(json.loads(line.removeprefix("data: "))["error"]))
                 held += line.encode()
                 if holding:
                     holding -= 1
@@ -151,20 +154,24 @@ class VllmEngine:
                 yield held
                 held = b""
 
-    def _request(self, call: ChatCall, *, stream: bool) -> Any:
-        images = self._capabilities.images
-        return read_request(call, self._model, self._parameters, images=images, stream=stream)
+    async def _request(self, call: ChatCall, *, stream: bool) -> Any:
+        limits = self._limits if self._capabilities.images else None
+        return await read_call(call, self._model, self._parameters, pictures=limits, stream=stream)
 
     async def _warm_up(self) -> None:
-        """Answer once before anybody asks: the first call compiles the template and starts thread pools, 1.5 s."""
-        body = {"model": self._model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
-        with suppress(BadRequest):  # a model without a chat template says so to whoever asks it to chat
-            await self.chat(ChatCall(body=json.dumps(body).encode(), request_id="warm-up"))
+        """Answer before anybody asks: the first call compiles the template and starts thread pools, 1.5 s."""
+        contents: list[Any] = ["Hello"]
+        if self._capabilities.images:  # a picture's first way has costs of its own
+            contents.append([{"type": "image_url", "image_url": {"url": blank()}}])
+        for content in contents:
+            body = {"model": self._model, "messages": [{"role": "user", "content": content}], "max_tokens": 2}
+            with suppress(BadRequest):  # a model without a chat template says so to whoever asks it to chat
+                await self.chat(ChatCall(body=json.dumps(body).encode(), request_id="warm-up"))
 
     def _load(self) -> tuple[Any, Any]:
         """The engine and its arguments; blocks for as long as that takes."""
-        is_folder = Path(self._source).is_dir()
-        quiet_environment(offline=self._hub.offline or is_folder)
+        self._source = fetch(self._model, self._source, self._hub, self._settings.revision)
+        quiet_environment(offline=True)  # all it needs is in the folder now
         torchvision_ops.install()  # also where the .pth is not, as in a bare checkout
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
@@ -188,13 +195,10 @@ class VllmEngine:
             raise EngineDead(f"The engine of {self._model} has died", retry_after_s=1.0)
         return self._running
 
-    def _blamed(self, request: Any, error: HeliostatError) -> HeliostatError:
-        """A living engine that failed on a constrained request could not compile its schema, or not follow it."""
-        found = self._or_dead(error)
-        if isinstance(found, EngineFailure) and constrained(request):
-            hint = "simplify its patterns and references"
-            return BadRequest("The engine cannot follow this schema", hint=hint, param="response_format")
-        return found
+    def _blamed(self, call: ChatCall, request: Any, error: HeliostatError) -> HeliostatError:
+        """A living engine's failure on a request that has what it may not be able to take is the request's."""
+        pictures = has_pictures(json.loads(call.body)["messages"])  # vLLM's own request holds them as an iterator
+        return blamed(request, self._or_dead(error), pictures=pictures)
 
     def _or_dead(self, error: HeliostatError) -> HeliostatError:
         """A failure of a dead engine is its death, whatever vLLM called it."""

@@ -1,5 +1,6 @@
 """Our settings as the arguments of `vllm serve`, so that vLLM's serving classes see what they expect."""
 
+import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ def server_arguments(
             arguments["distributed-executor-backend"] = "uni"
     else:
         arguments["gpu-memory-utilization"] = settings.gpu_memory_utilization
+    generation = settings.generation.model_dump(exclude_none=True)
+    if generation:
+        arguments["override-generation-config"] = json.dumps(generation)
     eager = cpu if settings.enforce_eager is None else settings.enforce_eager
     switches = {
         "enforce-eager": eager,

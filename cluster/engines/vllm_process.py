@@ -40,6 +40,9 @@ def quiet_environment(*, offline: bool) -> None:
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", LOG_LEVEL)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # sends nothing about this machine to anybody
+    # A forced tool call is held to its schema by vLLM's older way: the newer one's grammars are for xgrammar alone,
+    # and ours is another compiler (see vllm_args).
+    os.environ["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     wait_asleep()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and a fork don't go together
     if offline:

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
-from cluster.engines.schema_limits import check_response_format
+from cluster.engines.images import has_pictures, read_aside, with_pictures
+from cluster.engines.schema_limits import check_response_format, check_tools
 from cluster.errors import (
     BadRequest,
     ContextTooLong,
     EngineFailure,
     HeliostatError,
     Overloaded,
+    UnreadableImage,
     UnsupportedParameter,
 )
+from cluster.settings import LimitSettings
 from cluster.types import ChatCall, Priority
 
 if TYPE_CHECKING:
@@ -52,17 +55,28 @@ def honoured(*, tools: bool) -> frozenset[str]:
     return GENERATION | SAMPLING | (TOOLS if tools else frozenset())
 
 
-def read_request(
-    call: ChatCall, model: str, known: frozenset[str], *, images: bool, stream: bool
+async def read_call(
+    call: ChatCall, model: str, known: frozenset[str], *, pictures: LimitSettings | None, stream: bool
 ) -> "ChatCompletionRequest":
-    """The call's body as vLLM's request. Raises BadRequest and UnsupportedParameter with the JSON path."""
-    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+    """The call's body as vLLM's request. pictures: the limits of a model that sees them, None for one of text.
 
+    Raises BadRequest and UnsupportedParameter with the JSON path.
+    """
     given = {name: value for name, value in read_object(call.body).items() if value is not None}
     check_known(given, known)
     check_generation(given)
-    check_messages(given.get("messages"), images=images)
+    check_messages(given.get("messages"), images=pictures is not None)
     check_response_format(given.get("response_format"))
+    check_tools(given.get("tools"), given.get("tool_choice"))
+    if pictures is not None and has_pictures(given["messages"]):
+        read = await read_aside(given["messages"], pictures)
+        given["messages"] = with_pictures(given["messages"], read)
+    return _request(call, given, model, stream=stream)
+
+
+def _request(call: ChatCall, given: dict[str, Any], model: str, *, stream: bool) -> "ChatCompletionRequest":
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
     fields = {name: value for name, value in given.items() if name not in LABELS}
     if not stream:
         fields.pop("stream_options", None)
@@ -92,14 +106,35 @@ def check_messages(messages: Any, *, images: bool) -> None:
             raise BadRequest(f"{param}: {role!r} is no role", hint=", ".join(ROLES), param=param)
         if content is None and role != "assistant":
             raise BadRequest(f"{where}.content: missing", hint="text or a list of parts", param=f"{where}.content")
+        kinds = (*TEXT_PARTS, "image_url") if images and role == "user" else TEXT_PARTS
         for place, part in enumerate(content if isinstance(content, list) else ()):
-            kind = part.get("type") if isinstance(part, dict) else None
-            if kind is not None and kind not in TEXT_PARTS and not images:
-                raise UnsupportedParameter(
-                    f"This model does not read content of type {kind!r}",
-                    hint="send text",
-                    param=f"{where}.content.{place}.type",
-                )
+            _check_part(part, kinds, f"{where}.content.{place}")
+
+
+def _check_part(part: Any, kinds: tuple[str, ...], where: str) -> None:
+    """A part says what it is: vLLM would guess, and then fetch what a bare `image_url` points at."""
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise BadRequest(f"{where}.type: missing", hint=" or ".join(kinds), param=f"{where}.type")
+    if part["type"] not in kinds:
+        raise UnsupportedParameter(
+            f"Content of type {part['type']!r} is not read here",
+            hint=f"send {' or '.join(kinds)}",
+            param=f"{where}.type",
+        )
+
+
+def blamed(request: "ChatCompletionRequest", error: HeliostatError, *, pictures: bool) -> HeliostatError:
+    """What a living engine says of a request, or of what was special in it. pictures: whether it shows any."""
+    schema = "tools" if request.tools else "response_format"
+    if isinstance(error, EngineFailure) and constrained(request):
+        hint = "simplify its patterns and references"
+        return BadRequest("The engine cannot follow this schema", hint=hint, param=schema)
+    if isinstance(error, EngineFailure) and pictures:
+        hint = "send one of a more usual size and shape"
+        return UnreadableImage("The model cannot take this picture", hint=hint, param="messages")
+    if error.param == "response_format":
+        error.param = schema  # vLLM makes the one of the other
+    return error
 
 
 def constrained(request: "ChatCompletionRequest") -> bool:

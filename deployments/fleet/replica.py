@@ -17,6 +17,7 @@ class ModelReplica:
         # Serve awaits an async constructor and calls a replica ready when it has returned.
         self._id = model.id
         self._kind = model.engine.kind
+        self._memory = model.memory
         self._engine = chat_engine(model, settings)
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
         self._running = 0
@@ -31,6 +32,7 @@ class ModelReplica:
             revision=self._engine.revision,
             created=self._loaded,
             capabilities=self._engine.capabilities,
+            memory_gib=self._memory,
         )
 
     async def chat(self, call: ChatCall) -> bytes:

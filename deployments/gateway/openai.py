@@ -1,5 +1,6 @@
 """The OpenAI-compatible routes: models, chat completions, embeddings."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -18,6 +19,7 @@ from deployments.gateway.wire import STRUCTURE, ChatRequest, EmbeddingRequest
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back
 EMBEDDING_TIMEOUT_S = 120.0
+CARDS_TIMEOUT_S = 1.0  # for a hint in an error, which may not keep its reader waiting
 
 
 def router(backends: Backends, settings: Settings) -> APIRouter:
@@ -71,7 +73,7 @@ class Chats:
         body = await request.body()
         wanted = parse(ChatRequest, body)
         model = self._model(wanted.model)
-        await self._check(wanted, model)
+        await self._check(wanted)
         call = ChatCall(body=body, request_id=request.state.request_id)
         timeout_s = self._limits.generation_timeout_ms / 1000
         if wanted.stream:
@@ -93,18 +95,16 @@ class Chats:
             raise BadRequest(f"{model_id} is an embedding model", hint="POST /v1/embeddings", param="model")
         raise self.unknown(model_id)
 
-    async def _check(self, wanted: ChatRequest, model: ChatModel) -> None:
+    async def _check(self, wanted: ChatRequest) -> None:
         if len(wanted.messages) > self._limits.max_messages:
             raise BadRequest(
                 f"{len(wanted.messages)} messages are over the limit of {self._limits.max_messages}",
                 param="messages",
             )
-        card = self._cards.get(wanted.model)
-        if card is None:
-            card = self._cards[wanted.model] = await model.card()
+        card = await self._card(wanted.model)
         if wanted.has_images and not card.capabilities.images:
             raise UnsupportedParameter(
-                f"{wanted.model} reads no images", hint="ask a vision model", param="messages"
+                f"{wanted.model} does not see pictures", hint=await self._who_sees(), param="messages"
             )
         sent = {name for name in wanted.model_fields_set if getattr(wanted, name) is not None}
         refused = sorted(sent - STRUCTURE - card.capabilities.parameters)
@@ -112,6 +112,22 @@ class Chats:
             raise UnsupportedParameter(
                 f"{wanted.model} does not honour {refused[0]}", hint="remove the parameter", param=refused[0]
             )
+
+    async def _card(self, model_id: str) -> ModelCard:
+        card = self._cards.get(model_id)
+        if card is None:
+            card = self._cards[model_id] = await self._models[model_id].card()
+        return card
+
+    async def _who_sees(self) -> str:
+        """A hint that names the models that see pictures; of one that does not answer now, nothing is known."""
+        asked = [asyncio.create_task(self._card(name)) for name in self._models]
+        answered, waiting = await asyncio.wait(asked, timeout=CARDS_TIMEOUT_S)
+        for task in waiting:
+            task.cancel()
+        cards = [task.result() for task in asked if task in answered and task.exception() is None]
+        seeing = [card.id for card in cards if card.capabilities.images]
+        return f"ask {' or '.join(seeing)}" if seeing else "no model that is served here does"
 
 
 class EmbeddingInputs:
@@ -181,6 +197,8 @@ def _listed(card: ModelCard) -> dict[str, Any]:
         "engine": card.engine,
         "revision": card.revision,
         "max_model_len": card.capabilities.context_length,
+        "capabilities": list(card.capabilities.names),
+        "memory_gib": None if card.memory_gib is None else round(card.memory_gib, 3),
     }
 
 

@@ -19,6 +19,7 @@ class Embedder:
     def __init__(self, model: ModelSettings, settings: Settings) -> None:
         self._id = model.id
         self._kind = model.engine.kind
+        self._memory = model.memory
         self._settings = settings.documents
         self._engine = embedding_engine(model, settings)
         self._engine.start()
@@ -37,6 +38,7 @@ class Embedder:
             revision=self._engine.revision,
             created=self._loaded,
             capabilities=self._engine.capabilities,
+            memory_gib=self._memory,
         )
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:

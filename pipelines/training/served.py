@@ -172,9 +172,13 @@ def speed(endpoint: Endpoint, tasks: Sequence[Task], *, tokens: int = LONG_TOKEN
 def _fresh(tasks: Sequence[Task], count: int) -> list[Example]:
     """Questions of all tasks in turn, none of the evaluation's, so that no answer is partly in a cache.
 
-    Tasks with tools are left out: a tool call is only read when it is whole.
+    Tasks with tools are left out: a tool call is only read when it is whole. A model that sees is asked with
+    pictures alone.
     """
-    plain = [task for task in tasks if not draw(task, 1)[0].tools]
+    first = {task.name: draw(task, 1)[0] for task in tasks}
+    plain = [task for task in tasks if not first[task.name].tools]
+    seeing = [task for task in plain if picture_of(first[task.name])]
+    plain = seeing or plain
     each = -(-count // len(plain))
     drawn = [draw(task, each, seed=ALL_SEEDS + 1) for task in plain]
     return [example for row in zip(*drawn, strict=True) for example in row][:count]

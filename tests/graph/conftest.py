@@ -19,6 +19,7 @@ def graph_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "models": [
             {"id": "echo", "context_length": 512, "engine": {"kind": "scripted"}},
             {"id": "slow/echo", "engine": {"kind": "scripted", "token_delay_s": 0.05, "tokens": 200}},
+            {"id": "eye", "engine": {"kind": "scripted", "images": True}},
             {"id": "hash", "engine": {"kind": "hash"}},
         ],
         "documents": {"min_score": 0.05},

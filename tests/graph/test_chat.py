@@ -28,7 +28,7 @@ async def test_an_error_of_the_engine_keeps_its_status_across_processes(graph: h
 
 async def test_models_of_the_config_are_listed(graph: httpx.AsyncClient) -> None:
     listed = (await graph.get("/v1/models")).json()["data"]
-    assert [model["id"] for model in listed] == ["echo", "slow/echo", "hash"]
+    assert [model["id"] for model in listed] == ["echo", "slow/echo", "eye", "hash"]
     assert (await graph.get("/v1/models/slow/echo")).json()["id"] == "slow/echo"
 
 
@@ -42,4 +42,4 @@ async def test_embeddings_come_from_the_served_embedder(graph: httpx.AsyncClient
 async def test_health_sees_every_part(graph: httpx.AsyncClient) -> None:
     health = (await graph.get("/health")).json()
     assert health["status"] == "healthy"
-    assert set(health["services"]) == {"backend", "echo", "slow/echo", "embedder", "rag_system"}
+    assert set(health["services"]) == {"backend", "echo", "slow/echo", "eye", "embedder", "rag_system"}

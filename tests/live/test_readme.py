@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def commands() -> list[str]:
     return found
 
 
+def shown_answers() -> dict[str, str]:
+    """The answer that README shows to each `curl`: the JSON block after it."""
+    pairs = pairwise(BLOCKS)
+    return {
+        block.strip(): after for (_, block), (kind, after) in pairs if block.startswith("curl") and kind == "json"
+    }
+
+
+ANSWERS = shown_answers()
 RUN_HERE = [command for command in commands() if not command.startswith("make ")]
 
 
@@ -45,8 +55,8 @@ def test_each_command_of_the_readme_works(cluster, command: str) -> None:
     done = subprocess.run(["bash", "-euc", here], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-    if command.startswith("curl"):
-        answer, shown = json.loads(done.stdout), json.loads(next(b for kind, b in BLOCKS if kind == "json"))
+    if command in ANSWERS:
+        answer, shown = json.loads(done.stdout), json.loads(ANSWERS[command])
         # README leaves out what is null, and the id and the time are of that one answer.
         assert shown.keys() <= answer.keys()
         assert shown["choices"][0]["message"].items() <= answer["choices"][0]["message"].items()

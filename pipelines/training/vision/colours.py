@@ -21,6 +21,7 @@ SHADES: dict[str, tuple[Rgb, ...]] = {
 COLOURS = tuple(SHADES)
 
 _APART = 105.0  # distance between colours that must not melt into each other
+_TRIES = 60  # then black or white
 _WANDER = 10  # of each channel around a shade
 
 
@@ -38,13 +39,15 @@ def shade(rng: Random, name: str) -> Rgb:
 def apart(one: Rgb, other: Rgb) -> bool:
     """Say whether two colours are told apart easily; the eye weighs green most and blue least."""
     red, green, blue = (float(a - b) for a, b in zip(one, other, strict=True))
-    return (0.8 * red * red + 1.4 * green * green + 0.6 * blue * blue) ** 0.5 >= _APART
+    return 0.8 * red * red + 1.4 * green * green + 0.6 * blue * blue >= _APART**2
 
 
-def visible(rng: Random, grounds: tuple[Rgb, ...], barred: frozenset[str] = frozenset()) -> tuple[str, Rgb]:
-    """Draw a colour and a shade that stand out from the grounds, of another name than those barred."""
-    while True:
+def visible(rng: Random, grounds: tuple[Rgb, ...]) -> tuple[str, Rgb]:
+    """Draw a colour and a shade that stand out from the grounds."""
+    for _ in range(_TRIES):
         name = rng.choice(COLOURS)
         chosen = shade(rng, name)
-        if name not in barred and all(apart(chosen, ground) for ground in grounds):
+        if all(apart(chosen, ground) for ground in grounds):
             return name, chosen
+    bright = sum(grounds[0]) > 3 * 127
+    return ("black", (0, 0, 0)) if bright else ("white", (255, 255, 255))

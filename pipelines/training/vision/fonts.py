@@ -1,6 +1,6 @@
 """The fonts of printed words: those that come with Pillow and ReportLab, all freely licensed."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from PIL import ImageFont
@@ -26,7 +26,7 @@ UNSEEN = ("vera bold italic", "serif bold italic")  # kept for measuring
 SEEN = (PLAIN, *(name for name in _FILES if name not in UNSEEN))
 
 
-@lru_cache(maxsize=None)
+@cache
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """Load a font; size is in pixels."""
     if name == PLAIN:

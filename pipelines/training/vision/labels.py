@@ -1,6 +1,7 @@
 """What every patch of a picture shows, for the head that teaches the tower and is not exported.
 
-A transformer that has to find out from answers alone where to look learns for hours; told so of every patch, minutes.
+A transformer that has to find out from answers alone where to look learns for hours; told so of every patch, for
+minutes.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipelines.training.vision.scene import Scene
 NONE = -1  # a patch that teaches nothing to a head
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _KINDS = {name: number for number, name in enumerate((*SHAPES, *ICONS, *_LETTERS), start=1)}
+FIRST_LETTER = _KINDS["A"]
 _COLOURS = {name: number for number, name in enumerate(COLOURS)}
 _PLACES = 12  # a thing's middle is told to a twelfth of the picture
 _MOST = 5

@@ -1,11 +1,12 @@
 """Draw what a picture shows: kinds of scenes, from a plain shape to several with a printed word."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
+from string import ascii_uppercase
 
 from pipelines.training.vision import words
-from pipelines.training.vision.colours import Rgb, shade, visible
-from pipelines.training.vision.colours import COLOURS
+from pipelines.training.vision.colours import COLOURS, Rgb, shade, visible
 from pipelines.training.vision.fonts import SEEN, UNSEEN
 from pipelines.training.vision.icons import ICONS
 from pipelines.training.vision.outlines import SHAPES, TURN
@@ -15,6 +16,7 @@ KINDS = (*SHAPES, *ICONS)
 SIZES = (0.16, 0.9)
 _FINE = frozenset({"pentagon", "hexagon", *ICONS})  # not told apart when small
 _FINE_SIZE = 0.26
+_TRIES = 6  # at placing things, each with smaller ones
 _GROUND_SHARES: dict[GroundKind, float] = {
     "flat": 0.52,
     "grain": 0.1,
@@ -78,12 +80,18 @@ def crowd(rng: Random, *, unseen: bool) -> Scene:
 
 
 def text(rng: Random, *, unseen: bool) -> Scene:
-    """A printed word, seldom two."""
-    longest = 6 if rng.random() < 0.85 else 9
-    lines = words.word(rng, unseen=unseen, longest=longest)
-    if longest == 6 and rng.random() < 0.12:
-        lines = f"{lines[:5]}{rng.choice((' ', chr(10)))}{words.word(rng, unseen=unseen, longest=5)}"
-    return _printed(rng, lines, unseen=unseen, sizes=(0.09, 0.42))
+    """A printed word, seldom two, each letter at least as wide as a patch of the model or nearly so."""
+    return _printed(rng, _words(rng, unseen=unseen), unseen=unseen, sizes=(0.12, 0.42))
+
+
+def fine_print(rng: Random, *, unseen: bool) -> Scene:
+    """A printed word that may be too small to be read."""
+    return _printed(rng, _words(rng, unseen=unseen), unseen=unseen, sizes=(0.08, 0.42))
+
+
+def letter(rng: Random, *, unseen: bool) -> Scene:
+    """One letter."""
+    return _printed(rng, rng.choice(ascii_uppercase), unseen=unseen, sizes=(0.2, 0.9))
 
 
 def digits(rng: Random, *, unseen: bool) -> Scene:
@@ -98,7 +106,8 @@ def captioned(rng: Random, *, unseen: bool) -> Scene:
     line = _print(
         rng, written, scene.ground, scene.width, scene.height, unseen=unseen, sizes=(0.11, 0.24), band=0.27
     )
-    return Scene(width=scene.width, height=scene.height, ground=scene.ground, things=scene.things, prints=(line,))
+    captioned_scene = replace(scene, prints=(line,))
+    return captioned_scene if rng.random() < 0.6 else _upside_down(captioned_scene)
 
 
 MAKERS: dict[str, Callable[..., Scene]] = {
@@ -109,6 +118,8 @@ MAKERS: dict[str, Callable[..., Scene]] = {
     "group": group,
     "crowd": crowd,
     "text": text,
+    "fine print": fine_print,
+    "letter": letter,
     "digits": digits,
     "captioned": captioned,
 }
@@ -129,16 +140,19 @@ def scatter(
     ground = _ground(rng, unseen=unseen)
     usual = visible(rng, ground.rgbs)
     room = min(width, height * (1 - band))
-    while True:
+    spots = None
+    tries = 0
+    while spots is None:
         same = _size(rng, sizes, room) if rng.random() < alike else 0.0
         spots = _spots(rng, kinds, width, height * (1 - band), room, sizes, same)
-        if spots is not None:
-            break
         sizes = (sizes[0] * 0.95, max(sizes[1] * 0.85, sizes[0]))
+        tries += 1
+        if spots is None and tries % _TRIES == 0 and len(kinds) > 1:  # too many for the room
+            kinds = kinds[:-1]
     things = []
     for kind, (x, y, size) in zip(kinds, spots, strict=True):
         colour, rgb = usual if one_colour else visible(rng, ground.rgbs)
-        things.append(_thing(rng, kind, colour, rgb, (x, y, size), ground))
+        things.append(_thing(rng, kind, colour, rgb, (x, y, size)))
     return Scene(width=width, height=height, ground=ground, things=tuple(things))
 
 
@@ -162,12 +176,11 @@ def _spots(
 
 def _size(rng: Random, sizes: tuple[float, float], room: float) -> float:
     lowest = sizes[0]
-    return min(lowest + (sizes[1] - lowest) * rng.random() ** 1.4, 0.92 * room)
+    skewed: float = rng.random() ** 1.4  # smaller ones more often
+    return min(lowest + (sizes[1] - lowest) * skewed, 0.92 * room)
 
 
-def _thing(
-    rng: Random, kind: str, colour: str, rgb: Rgb, spot: tuple[float, float, float], ground: Ground
-) -> Thing:
+def _thing(rng: Random, kind: str, colour: str, rgb: Rgb, spot: tuple[float, float, float]) -> Thing:
     x, y, size = spot
     turn = TURN.get(kind, 8)
     angle = rng.uniform(-turn, turn) if rng.random() < 0.55 else 0.0
@@ -183,7 +196,6 @@ def _thing(
         edge = rng.uniform(0.025, 0.06) if kind in ("circle", "oval") else rng.uniform(0.04, 0.09)
     elif kind not in ICONS and rng.random() < 0.12:
         edge, edge_rgb = rng.uniform(0.01, 0.03), visible(rng, (rgb,))[1]
-    del ground
     return Thing(
         kind=kind,
         colour=colour,
@@ -197,6 +209,14 @@ def _thing(
         edge_rgb=edge_rgb,
         hollow=hollow,
     )
+
+
+def _words(rng: Random, *, unseen: bool) -> str:
+    longest = 6 if rng.random() < 0.85 else 9
+    first = words.word(rng, unseen=unseen, longest=longest)
+    if longest == 6 and rng.random() < 0.12:
+        return f"{first[:5]}{rng.choice((' ', chr(10)))}{words.word(rng, unseen=unseen, longest=5)}"
+    return first
 
 
 def _printed(rng: Random, written: str, *, unseen: bool, sizes: tuple[float, float]) -> Scene:
@@ -237,6 +257,13 @@ def _print(
         font=rng.choice((*SEEN, *UNSEEN) if unseen else SEEN),
         angle=rng.uniform(-10, 10) if not band and rng.random() < 0.3 else 0.0,
     )
+
+
+def _upside_down(scene: Scene) -> Scene:
+    """Swap top and bottom, every thing and line itself staying upright."""
+    things = tuple(replace(thing, y=scene.height - thing.y) for thing in scene.things)
+    prints = tuple(replace(line, y=scene.height - line.y) for line in scene.prints)
+    return replace(scene, things=things, prints=prints)
 
 
 def _sides(rng: Random, *, wide: bool = False) -> tuple[float, float]:

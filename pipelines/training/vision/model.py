@@ -13,6 +13,8 @@ from pipelines.training.vision.labels import HEADS
 from pipelines.training.vision.shape import TowerShape, VisionArchitecture
 
 _GREY_LEVELS = 127.5  # a pixel of 0 to 255 becomes one of -1 to 1, as processor.py tells vLLM to do
+_LONGEST_WAVE = 30.0  # in patches, over a full turn
+_LIKENESS_DEVIATION = 0.05  # gives attention logits of a few units between like patches
 _PREFIXES = {"tower": "vision_tower.vision_model.", "text": "language_model."}
 
 
@@ -47,7 +49,7 @@ class Tower(nn.Module):
         super().__init__()
         self.shape = shape
         self.patch = nn.Linear(3 * shape.patch**2, shape.hidden)
-        self.position = nn.Parameter(torch.randn(shape.patches, shape.hidden) * 0.02)
+        self.position = nn.Parameter(_waves(shape))
         self.layers = nn.ModuleList(TowerLayer(shape) for _ in range(shape.layers))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -56,10 +58,34 @@ class Tower(nn.Module):
         cut = (pixels.float() / _GREY_LEVELS - 1).view(batch, side, patch, side, patch, 3)
         # Channel, row, column: the order of a convolution's weight, which is what vLLM makes of this.
         cut = cut.permute(0, 1, 3, 5, 2, 4).reshape(batch, side * side, 3 * patch * patch).bfloat16()
-        hidden = self.patch(cut) + self.position.to(cut.dtype)
+        hidden: Tensor = self.patch(cut) + self.position.to(cut.dtype)
         for layer in self.layers:
             hidden = layer(hidden)
         return hidden
+
+
+def _waves(shape: TowerShape) -> Tensor:
+    """Sines and cosines of each patch's column and row, [patches, hidden].
+
+    Begun with small random positions instead, the tower took some hundred steps to find out where anything is.
+    """
+    quarter = shape.hidden // 4
+    slowness = _LONGEST_WAVE ** (torch.arange(quarter) / quarter)
+    angles = torch.arange(shape.side)[:, None] / slowness
+    along = torch.cat((angles.sin(), angles.cos()), dim=-1)
+    columns, rows = along.repeat(shape.side, 1), along.repeat_interleave(shape.side, dim=0)
+    return torch.cat((columns, rows), dim=-1)
+
+
+def _incline_to_neighbours(layer: TowerLayer) -> None:
+    """Let attention begin with what is alike and near: keys begin as the queries, as in the Llama's layers."""
+    width = layer.output.in_features
+    with torch.no_grad():
+        query = torch.randn(width, width) * _LIKENESS_DEVIATION
+        layer.query_key_value.weight[:width] = query
+        layer.query_key_value.weight[width : 2 * width] = query + torch.randn(width, width) * (
+            _LIKENESS_DEVIATION / 4
+        )
 
 
 class Projector(nn.Module):
@@ -94,6 +120,7 @@ class Llava(nn.Module):
             assert isinstance(layer, TowerLayer)
             for last in (layer.output, layer.down):
                 nn.init.normal_(last.weight, std=0.02)
+            _incline_to_neighbours(layer)
 
     def see(self, pixels: Tensor) -> Tensor:
         """Return the tower's patches [batch, patches, hidden] of uint8 pictures [batch, image, image, 3]."""
@@ -182,7 +209,7 @@ def _layer_weights(layer: TowerLayer, prefix: str) -> dict[str, Tensor]:
     for part, rows in (("q", queries), ("k", keys), ("v", values)):
         named[f"{prefix}self_attn.{part}_proj.weight"] = layer.query_key_value.weight[rows]
         named[f"{prefix}self_attn.{part}_proj.bias"] = layer.query_key_value.bias[rows]
-    modules = {
+    modules: dict[str, nn.Linear | nn.LayerNorm] = {
         "self_attn.out_proj": layer.output,
         "layer_norm1": layer.attention_norm,
         "layer_norm2": layer.mlp_norm,

@@ -1,7 +1,7 @@
 """The outlines of shapes: points in a square of side 1 around the origin, y downwards."""
 
 import math
-from functools import lru_cache
+from functools import cache
 
 Point = tuple[float, float]
 
@@ -26,7 +26,7 @@ TURN |= {"cross": 14, "pentagon": 36, "hexagon": 30, "ring": 0, "oval": 30}
 _ROUND_POINTS = 36
 
 
-@lru_cache(maxsize=None)
+@cache
 def outline(kind: str, aspect: float) -> tuple[Point, ...]:
     """Return a shape's corners. aspect: the width over the height of rectangles, ovals and diamonds."""
     wide, high = (0.5, 0.5 / aspect) if aspect >= 1 else (0.5 * aspect, 0.5)

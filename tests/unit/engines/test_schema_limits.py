@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cluster.engines.schema_limits import MAX_PATTERN, check_response_format
+from cluster.engines.schema_limits import MAX_PATTERN, check_response_format, check_tools
 from cluster.errors import BadRequest
 
 
@@ -48,3 +48,31 @@ TAKEN = [
 @pytest.mark.parametrize("given", TAKEN)
 def test_others_are_the_compilers_to_judge(given: Any) -> None:
     check_response_format(given)
+
+
+def tool(**fields: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "look", **fields}}
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        (tool(name="../x"), "name"),
+        (tool(name=""), "name"),
+        (tool(name="x" * 65), "name"),
+        (tool(parameters={"$ref": "#"}), "parameters"),
+        (tool(parameters={"enum": ["x" * 200_000]}), "parameters"),
+        (tool(strict=True), "strict"),
+    ],
+)
+def test_an_odd_tool_is_refused_and_its_place_named(given: dict[str, Any], place: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        check_tools([tool(), given], "auto")
+    assert caught.value.param == f"tools[1].function.{place}"
+
+
+def test_a_strict_tool_is_fine_where_its_call_is_forced() -> None:
+    check_tools([tool(strict=True)], "required")
+    check_tools([tool(strict=False, parameters={"type": "object"})], None)
+    for odd in (None, "x", [5], [{}], [{"function": "x"}]):
+        check_tools(odd, None)  # what is no tool at all, the request's own check names

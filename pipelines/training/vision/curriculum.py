@@ -1,0 +1,41 @@
+"""What is drawn when: shares of the kinds of scenes, by the optimizer's step."""
+
+from random import Random
+
+from pipelines.training.vision.layout import MAKERS
+from pipelines.training.vision.scene import Scene
+
+TOWER_ALONE = 3_000  # steps in which only the tower learns, from the labels of the patches
+
+READING = 2_480  # the step from which letters count for more: by then shapes were known well, letters badly
+
+_STAGES: tuple[tuple[int, dict[str, int]], ...] = (
+    (0, {"single": 44, "icon": 12, "letter": 26, "digits": 10, "fine print": 8}),
+    (
+        700,
+        {"single": 26, "icon": 8, "pair": 12, "group": 12, "crowd": 6}
+        | {"letter": 4, "fine print": 22, "digits": 6, "captioned": 4},
+    ),
+    (
+        READING,
+        {"single": 16, "icon": 6, "pair": 8, "group": 8, "crowd": 6}
+        | {"letter": 8, "text": 34, "digits": 8, "captioned": 6},
+    ),
+    (
+        TOWER_ALONE,
+        {"plain": 4, "single": 14, "icon": 6, "pair": 13, "group": 12, "crowd": 4}
+        | {"letter": 4, "text": 30, "digits": 8, "captioned": 5},
+    ),
+    (
+        3_600,
+        {"plain": 3, "single": 12, "icon": 6, "pair": 15, "group": 14, "crowd": 9}
+        | {"letter": 2, "text": 26, "digits": 6, "captioned": 7},
+    ),
+)
+"""From which step on, and how often each kind of scene is drawn, in percent."""
+
+
+def draw_scene(rng: Random, step: int) -> Scene:
+    """Draw a scene of a step's mixture, of what training may see."""
+    shares = next(shares for start, shares in reversed(_STAGES) if step >= start)
+    return MAKERS[rng.choices(tuple(shares), tuple(shares.values()))[0]](rng, unseen=False)
