@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.errors import BadRequest, UnsupportedParameter
+from cluster.errors import BadRequest
 
 MAX_SCHEMA_BYTES = 128 * 1024  # ten thousand short enum values fit
 MAX_PATTERN = 512  # characters of one regular expression
@@ -31,12 +31,8 @@ def check_response_format(given: object) -> None:
     check_schema(holder.get("schema") if isinstance(holder, dict) else None, PARAM)
 
 
-def check_tools(tools: object, choice: object) -> None:
-    """Raise BadRequest for a tool beyond the limits, UnsupportedParameter for one that is not held strictly.
-
-    choice: the request's tool_choice. A call that it forces follows the schema; one that the model chooses to make
-    is the model's own text.
-    """
+def check_tools(tools: object) -> None:
+    """Raise BadRequest for a tool beyond the limits."""
     for at, tool in enumerate(tools if isinstance(tools, list) else ()):
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict):
@@ -46,12 +42,6 @@ def check_tools(tools: object, choice: object) -> None:
         if isinstance(name, str) and TOOL_NAME.fullmatch(name) is None:
             hint = "1 to 64 letters, digits, _ and -"
             raise BadRequest(f"{where}.name: {name[:40]!r} is no function's name", hint=hint, param=f"{where}.name")
-        if function.get("strict") is True and choice in (None, "auto"):
-            raise UnsupportedParameter(
-                f"{where}.strict: a call that the model chooses to make is not held to its schema",
-                hint="leave it out, or force the call with tool_choice",
-                param=f"{where}.strict",
-            )
         check_schema(function.get("parameters"), f"{where}.parameters")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster import torchvision_ops
+from cluster.engines import strict_tools
 from cluster.engines.hub import fetch
 from cluster.engines.images import blank, has_pictures
 from cluster.engines.vllm_args import fit_batch, server_arguments
@@ -60,6 +61,7 @@ class VllmEngine:
         self._wanted_context = context_length
         self._revision = ""
         self._running: Running | None = None
+        self._call_tokens: bool | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,6 +99,8 @@ class VllmEngine:
             images=bool(config.is_multimodal_model),
             parameters=self._parameters,
         )
+        if self._settings.tool_call_parser in strict_tools.PARSERS:
+            self._call_tokens = {strict_tools.START, strict_tools.END} <= engine.get_tokenizer().get_vocab().keys()
         commit = getattr(config.hf_config, "_commit_hash", None)
         self._revision = await asyncio.to_thread(revision_of, self._source, commit)
         await self._warm_up()
@@ -156,7 +160,14 @@ class VllmEngine:
 
     async def _request(self, call: ChatCall, *, stream: bool) -> Any:
         limits = self._limits if self._capabilities.images else None
-        return await read_call(call, self._model, self._parameters, pictures=limits, stream=stream)
+        return await read_call(
+            call,
+            self._model,
+            self._parameters,
+            pictures=limits,
+            stream=stream,
+            call_tokens=self._call_tokens,
+        )
 
     async def _warm_up(self) -> None:
         """Answer before anybody asks: the first call compiles the template and starts thread pools, 1.5 s."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from cluster.engines import strict_tools
 from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
 from cluster.engines.images import has_pictures, read_aside, with_pictures
 from cluster.engines.schema_limits import check_response_format, check_tools
@@ -56,9 +57,18 @@ def honoured(*, tools: bool) -> frozenset[str]:
 
 
 async def read_call(
-    call: ChatCall, model: str, known: frozenset[str], *, pictures: LimitSettings | None, stream: bool
+    call: ChatCall,
+    model: str,
+    known: frozenset[str],
+    *,
+    pictures: LimitSettings | None,
+    stream: bool,
+    call_tokens: bool | None = None,
 ) -> "ChatCompletionRequest":
-    """The call's body as vLLM's request. pictures: the limits of a model that sees them, None for one of text.
+    """The call's body as vLLM's request.
+
+    pictures: the limits of a model that sees them, None for one of text. call_tokens: whether the marks of its
+    tool calls are tokens of their own, None for a model whose calls are not held to schemas (strict_tools).
 
     Raises BadRequest and UnsupportedParameter with the JSON path.
     """
@@ -67,11 +77,31 @@ async def read_call(
     check_generation(given)
     check_messages(given.get("messages"), images=pictures is not None)
     check_response_format(given.get("response_format"))
-    check_tools(given.get("tools"), given.get("tool_choice"))
+    check_tools(given.get("tools"))
+    strict = strict_tools.wanted(given.get("tools"), given.get("tool_choice"))
+    if strict and (call_tokens is None or constrained_already(given)):
+        raise UnsupportedParameter(
+            "tools: a call that the model chooses to make is not held to its schema here",
+            hint="leave `strict` out, or force the call with tool_choice, without a response_format",
+            param="tools",
+        )
     if pictures is not None and has_pictures(given["messages"]):
         read = await read_aside(given["messages"], pictures)
         given["messages"] = with_pictures(given["messages"], read)
-    return _request(call, given, model, stream=stream)
+    request = _request(call, given, model, stream=stream)
+    if strict:
+        from vllm.sampling_params import StructuredOutputsParams
+
+        held = strict_tools.outputs(given["tools"], tokens=bool(call_tokens))
+        request.structured_outputs = StructuredOutputsParams(**held)
+    return request
+
+
+def constrained_already(given: dict[str, Any]) -> bool:
+    """Whether the request asks for a grammar of its own."""
+    wanted = given.get("response_format")
+    own = isinstance(wanted, dict) and wanted.get("type") != "text"
+    return own or given.get("structured_outputs") is not None
 
 
 def _request(call: ChatCall, given: dict[str, Any], model: str, *, stream: bool) -> "ChatCompletionRequest":

@@ -70,7 +70,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"tools": [function(parameters={"$ref": "http://127.0.0.1:1/x"})], "tool_choice": "required"},
         "tools",
     ),
-    "strict, and the model's choice": ({"tools": [function(strict=True)]}, "tools[0].function.strict"),
+    "strict, and a schema of its own beside": (
+        {"tools": [function(strict=True)], "response_format": {"type": "json_object"}},
+        "tools",
+    ),
     "a choice that is not there": (
         {"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "nope"}}},
         "tool_choice",
@@ -101,6 +104,17 @@ def test_a_call_chosen_by_the_model_arrives_as_a_call(cluster: RunningCluster) -
     pieces = [piece for chunk in chunks for piece in chunk.choices[0].delta.tool_calls or ()]
     assert [piece.function.name for piece in pieces if piece.function.name] == ["get_weather"]
     assert json.loads("".join(piece.function.arguments or "" for piece in pieces)) == {"city": "Velmora"}
+
+
+def test_a_strict_tools_call_is_held_to_its_schema(client: httpx.Client) -> None:
+    """The model would copy the city of the question; its schema knows another one alone."""
+    rome = {"type": "object", "properties": {"town": {"enum": ["Rome"]}}, "required": ["town"]}
+    strict = function(description="Get the weather of a city", strict=True, parameters=rome)
+    for stream in (False, True):
+        answer = client.post(CHAT, json=body(tools=[strict], stream=stream))
+        assert answer.status_code == 200, answer.text
+        assert "Rome" in answer.text
+        assert "Velmora" not in answer.text
 
 
 def test_a_tools_result_is_told(client: httpx.Client) -> None:

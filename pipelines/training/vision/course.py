@@ -15,7 +15,7 @@ from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer
 from pipelines.training.vision.batches import Batch, one_round
 from pipelines.training.vision.card import card_of
-from pipelines.training.vision.curriculum import READING, TOWER_ALONE, draw_scene
+from pipelines.training.vision.curriculum import READING, draw_scene, tower_alone
 from pipelines.training.vision.decoding import answerer
 from pipelines.training.vision.evaluate import TASKS
 from pipelines.training.vision.export import export, load
@@ -92,7 +92,7 @@ class VisionCourse:
             return _answers(model, batch, None)
         seen = model.see(batch.pixels)
         labels_loss, labels_hits = _labels(model.labels, seen, batch.labels, step)
-        if step < TOWER_ALONE:
+        if tower_alone(step):
             return labels_loss, labels_hits
         loss, hits = _answers(model, batch, seen)
         return loss + _LABELS_SHARE * labels_loss, hits

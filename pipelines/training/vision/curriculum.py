@@ -7,6 +7,7 @@ from pipelines.training.vision.scene import Scene
 
 TOWER_ALONE = 3_000  # steps in which only the tower learns, from the labels of the patches
 
+_MOSTLY_TOWER = (3_920, 6_520)  # steps of which two in three are the tower's alone again, which cost a third
 READING = 2_480  # the step from which letters count for more: by then shapes were known well, letters badly
 
 _STAGES: tuple[tuple[int, dict[str, int]], ...] = (
@@ -31,8 +32,19 @@ _STAGES: tuple[tuple[int, dict[str, int]], ...] = (
         {"plain": 3, "single": 12, "icon": 6, "pair": 15, "group": 14, "crowd": 9}
         | {"letter": 2, "text": 26, "digits": 6, "captioned": 7},
     ),
+    (
+        _MOSTLY_TOWER[0],
+        {"plain": 3, "single": 12, "icon": 6, "pair": 13, "group": 13, "crowd": 8}
+        | {"letter": 3, "page": 18, "text": 12, "digits": 6, "captioned": 6},
+    ),
 )
 """From which step on, and how often each kind of scene is drawn, in percent."""
+
+
+def tower_alone(step: int) -> bool:
+    """Whether in a step only the tower learns, from the labels of the patches."""
+    first, last = _MOSTLY_TOWER
+    return step < TOWER_ALONE or (first <= step < last and step % 3 > 0)
 
 
 def draw_scene(rng: Random, step: int) -> Scene:

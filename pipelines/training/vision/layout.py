@@ -13,7 +13,13 @@ from pipelines.training.vision.outlines import SHAPES, TURN
 from pipelines.training.vision.scene import Ground, GroundKind, Print, Scene, Thing
 
 KINDS = (*SHAPES, *ICONS)
-SIZES = (0.16, 0.9)
+_LIGHT: dict[str, Rgb] = {
+    "white": (255, 255, 255),
+    "yellow": (255, 240, 90),
+    "cyan": (120, 240, 245),
+    "pink": (255, 192, 203),
+}
+_DARK: dict[str, Rgb] = {"black": (0, 0, 0), "blue": (0, 0, 150), "red": (190, 20, 20), "green": (0, 100, 0)}
 _FINE = frozenset({"pentagon", "hexagon", *ICONS})  # not told apart when small
 _FINE_SIZE = 0.26
 _TRIES = 6  # at placing things, each with smaller ones
@@ -89,6 +95,19 @@ def fine_print(rng: Random, *, unseen: bool) -> Scene:
     return _printed(rng, _words(rng, unseen=unseen), unseen=unseen, sizes=(0.08, 0.42))
 
 
+def page(rng: Random, *, unseen: bool) -> Scene:
+    """A printed word as most people print one: dark on light, at times light on dark, without much around it."""
+    scene = text(rng, unseen=unseen)
+    light, dark = _LIGHT[rng.choice(sorted(_LIGHT))], _DARK[rng.choice(sorted(_DARK))]
+    names = {rgb: name for tones in (_LIGHT, _DARK) for name, rgb in tones.items()}
+    if rng.random() < 0.5:
+        light, dark = _LIGHT["white"], _DARK["black"]
+    ink, paper = (light, dark) if rng.random() < 0.15 else (dark, light)
+    ground = Ground(kind=rng.choice(("flat", "flat", "grain")), colour=names[paper], rgbs=(paper,))
+    [line] = scene.prints
+    return replace(scene, ground=ground, prints=(replace(line, colour=names[ink], rgb=ink),))
+
+
 def letter(rng: Random, *, unseen: bool) -> Scene:
     """One letter."""
     return _printed(rng, rng.choice(ascii_uppercase), unseen=unseen, sizes=(0.2, 0.9))
@@ -119,6 +138,7 @@ MAKERS: dict[str, Callable[..., Scene]] = {
     "crowd": crowd,
     "text": text,
     "fine print": fine_print,
+    "page": page,
     "letter": letter,
     "digits": digits,
     "captioned": captioned,
