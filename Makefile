@@ -43,11 +43,13 @@ run: install  ## serve CONFIG until Ctrl-C
 bench: install  ## the figures that README quotes, against `vllm serve` in the same run
 	$(BIN)/python benchmarks/serving.py $(ARGS)
 
-models-train: install  ## make models/spark-chat again, from nothing
-	$(BIN)/python -m pipelines.training train spark-chat $(ARGS)
+MODEL ?= spark-chat
 
-models-eval: install
-	$(BIN)/python -m pipelines.training eval spark-chat $(ARGS)
+models-train: install  ## make models/$(MODEL) again, from nothing: an hour or two on two cores; resumes
+	$(BIN)/python -m pipelines.training train $(MODEL) $(ARGS)
+
+models-eval: install  ## serve the built-in models, ask them the held-out tasks, print the tables
+	$(BIN)/heliostat models eval $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,10 +1,12 @@
 """The training loop: a number of steps, resumable at any moment and repeatable.
 
-The learning rate rises, stays, and falls over the last part of the steps (warm-up, stable, decay: Hu et al.,
-2024, MiniCPM). What stands before the fall does not depend on how many steps there will be, so that a training
-may be extended afterwards and is the same as one begun with more steps.
+The learning rate rises, stays, and falls over the last part of the steps as one minus the root of what is gone of
+that part (warm-up, stable, decay: Hu et al., 2024, MiniCPM; the root: Hägele et al., 2024). What stands before the
+fall does not depend on how many steps there will be, so that a training may be extended afterwards and is the same
+as one begun with more steps.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -173,13 +175,13 @@ def falls_at(recipe: Recipe, steps: int) -> int:
 
 
 def schedule(step: int, steps: int, recipe: Recipe) -> float:
-    """Return the share of the highest learning rate at a step: a linear rise, a plain, and a linear fall."""
+    """Return the share of the highest learning rate at a step: a linear rise, a plain, and the fall."""
     if step < recipe.warm_up_steps:
         return (step + 1) / recipe.warm_up_steps
     falls = falls_at(recipe, steps)
     if step < falls:
         return 1.0
-    return 1.0 - (1.0 - recipe.final_share) * (step - falls) / max(steps - falls, 1)
+    return max(1.0 - math.sqrt((step - falls) / (steps - falls)), recipe.final_share)
 
 
 def _step(training: Training, batch: Any) -> tuple[float, float]:

@@ -72,6 +72,6 @@ class Recipe:
     other_rate: float = 0.003  # AdamW's, for embeddings and norms
     weight_decay: float = 0.05
     warm_up_steps: int = 100
-    fall: float = 0.25  # the share of the steps over which the rate falls
-    final_share: float = 0.05  # of the highest rate, reached at the end
+    fall: float = 0.5  # the share of the steps over which the rate falls
+    final_share: float = 0.02  # of the highest rate: the least
     clip: float = 1.0

@@ -22,13 +22,15 @@ class Stage:
     """A part of the training: until which step of it, and on what.
 
     `copying` is the share of plain copying, of up to `words` words; `grounded` that of
-    grounded questions in one of `shapes`; the rest is dialogue, instructions, tools and stories.
+    grounded questions in one of `shapes`; the rest is dialogue, instructions, tools and, as a share `stories` of
+    it, stories: these cost many tokens and teach little else.
     """
 
     until: int
     copying: float
     grounded: float
     words: int
+    stories: float = 0.16
     shapes: tuple[Shape, ...]
 
 
@@ -42,18 +44,16 @@ _EIGHT = Shape(facts=8, passages=5, markdown=True, follow_ups=7)
 _FIFTEEN = Shape(facts=15, passages=5, markdown=True, follow_ups=10)
 _THIRTY = Shape(facts=30, passages=6, markdown=True, follow_ups=14)
 
+_ALL = (_ONE, _TWO, _THREE, _THREE, _FIVE, _FIVE, _FIVE, _EIGHT, _EIGHT, _FIFTEEN, _THIRTY)
+_MOST = (_ONE, _ONE, _TWO, _TWO, _THREE, _THREE, _THREE, _FIVE, _FIVE, _FIVE, _FIVE, _EIGHT, _EIGHT, _FIFTEEN)
+
 STAGES = (
     Stage(until=900, copying=0.5, grounded=0.42, words=5, shapes=(_ONE,)),
     Stage(until=1800, copying=0.25, grounded=0.55, words=8, shapes=(_ONE, _TWO, _TWO)),
     Stage(until=3000, copying=0.12, grounded=0.55, words=12, shapes=(_ONE, _TWO, _THREE, _THREE)),
     Stage(until=5000, copying=0.06, grounded=0.52, words=12, shapes=(_ONE, _TWO, _THREE, _FIVE, _FIVE)),
-    Stage(
-        until=LAST + 1,
-        copying=0.04,
-        grounded=0.5,
-        words=16,
-        shapes=(_ONE, _TWO, _THREE, _THREE, _FIVE, _FIVE, _FIVE, _EIGHT, _EIGHT, _FIFTEEN, _THIRTY),
-    ),
+    Stage(until=5800, copying=0.04, grounded=0.5, words=16, stories=0.16, shapes=_ALL),
+    Stage(until=LAST + 1, copying=0.05, grounded=0.47, words=16, stories=0.07, shapes=_MOST),
 )
 
 
@@ -72,17 +72,16 @@ def draw(rng: Random, step: int, split: Split = "train") -> Dialogue:
         return pick_from_pairs(rng, split, rng.randint(1, max(stage.words // 2, 2)))
     if choice < stage.copying + stage.grounded:
         return ground(rng, rng.choice(stage.shapes), split)
-    return _other(rng, split)
+    return _other(rng, split, stage.stories)
 
 
-def _other(rng: Random, split: Split) -> Dialogue:
-    draw_of = rng.random()
-    if draw_of < 0.28:
+def _other(rng: Random, split: Split, stories: float) -> Dialogue:
+    choice = rng.random()
+    if choice < stories:
+        return tell(rng) if rng.random() < 0.55 else depict(rng)
+    choice = (choice - stories) / (1 - stories)
+    if choice < 0.3:
         return talk(rng, split)
-    if draw_of < 0.58:
+    if choice < 0.67:
         return instruct(rng, split)
-    if draw_of < 0.8:
-        return call_tool(rng, split)
-    if draw_of < 0.84:
-        return leave_tools(rng, split)
-    return tell(rng) if draw_of < 0.93 else depict(rng)
+    return call_tool(rng, split) if choice < 0.95 else leave_tools(rng, split)
