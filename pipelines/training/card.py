@@ -7,6 +7,8 @@ from pipelines.training.recipe import Recipe
 from pipelines.training.tasks import Example, Score
 
 CARD = "README.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"  # around what a later measurement replaces
+_NOTE = "Measured by the training itself, in its own decoder. `make models-eval` measures the served model."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ def write_card(recipe: Recipe, card: Card, measured: Measured, replies: Sequence
                 _head(recipe, card, measured),
                 f"## What it is for, and what it is not\n\n{card.use}",
                 _training(recipe, card, measured),
-                f"## Measured\n\n{table(measured.scores)}",
+                f"## Measured\n\n{BEGIN}\n{table(measured.scores)}\n\n{_NOTE}\n{END}",
                 _shown(card, replies),
             ]
         ).rstrip()
@@ -56,13 +58,31 @@ def write_card(recipe: Recipe, card: Card, measured: Measured, replies: Sequence
 def table(scores: Sequence[Score]) -> str:
     """The measured table, with Wilson's 95 % intervals and the targets where there are some."""
     rows = "\n".join(_row(score) for score in scores)
-    return f"| task | right | 95 % | target |\n|---|---|---|---|\n{rows}"
+    return f"| task | right | 95 % interval | target |\n|---|---|---|---|\n{rows}"
+
+
+def cells(score: Score) -> tuple[str, str, str]:
+    """What a table says of a score: right of asked, the interval, the target."""
+    low, high = score.interval
+    target = "" if score.target is None else f"≥ {score.target:.0%}"
+    return f"{score.right} / {score.asked}", f"{low:.1%} to {high:.1%}", target
+
+
+def with_measured(card: str, text: str) -> str:
+    """The card with another text between its marks.
+
+    Raises:
+        ValueError: for a card that has no such place.
+    """
+    before, begin, rest = card.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the card has no place for a measured table: {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 def _row(score: Score) -> str:
-    low, high = score.interval
-    target = f"{score.target:.0%}" if score.target is not None else ""
-    return f"| {score.task} | {score.right} / {score.asked} | {low:.0%} to {high:.0%} | {target} |"
+    return f"| {score.task} | {' | '.join(cells(score))} |"
 
 
 def _head(recipe: Recipe, card: Card, measured: Measured) -> str:

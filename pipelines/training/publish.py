@@ -30,6 +30,6 @@ def publish(training: Training, out: Path) -> tuple[Score, ...]:
     return evaluation.scores
 
 
-def measure(course: Course, folder: Path, *, each: int = 100) -> Evaluation:
+def measure(course: Course, folder: Path, *, each: int = 50) -> Evaluation:
     """Measure exported weights in this process, with greedy replies to `each` questions of every task."""
     return evaluate(course.tasks, course.answerer(*course.load(folder)), each=each)

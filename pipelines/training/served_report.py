@@ -5,15 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import BadRequest
+from pipelines.training.card import cells, table, with_measured
 from pipelines.training.served import FIRST_TARGET_MS, RATE_TARGET, Measured, Speed
-from pipelines.training.tasks import Score
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-BEGIN, END = "<!-- served: begin -->", "<!-- served: end -->"
-"""What stands in a card before and after its measured table, each on a line of its own."""
 COMMAND = "make models-eval"
 
 
@@ -22,16 +19,14 @@ def show(measured: Measured, console: "Console") -> None:
     from rich.table import Table
 
     title = f"{measured.model}, revision {measured.revision}, served"
-    table = Table("task", "right", "95 % interval", "target", "", title=title, title_justify="left")
+    shown = Table("task", "right", "95 % interval", "target", "", title=title, title_justify="left")
     for score in measured.evaluation.scores:
-        table.add_row(
-            score.task, _right(score), _interval(score), _target(score.target), _mark(score.target, score.reached)
-        )
-    console.print(table)
-    table = Table("one client", "", "target", "", title=f"{measured.model}, speed", title_justify="left")
+        shown.add_row(score.task, *cells(score), _mark(score.target, score.reached))
+    console.print(shown)
+    shown = Table("one client", "", "target", "", title=f"{measured.model}, speed", title_justify="left")
     for name, figure, target, reached in _speed_rows(measured.speed):
-        table.add_row(name, figure, target, _mark(target or None, reached))
-    console.print(table)
+        shown.add_row(name, figure, target, _mark(target or None, reached))
+    console.print(shown)
 
 
 def show_misses(measured: Measured, console: "Console") -> None:
@@ -61,16 +56,10 @@ def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 
 def markdown(measured: Measured) -> str:
     """The tables as a card shows them. Times depend on the machine, so the card says where they were taken."""
-    rows = [
-        f"| {score.task} | {_right(score)} | {_interval(score)} | {_target(score.target)} |"
-        for score in measured.evaluation.scores
-    ]
     speeds = [f"| {name} | {figure} | {target} |" for name, figure, target, _ in _speed_rows(measured.speed)]
     return "\n".join(
         [
-            "| task | right | 95 % interval | target |",
-            "|---|---|---|---|",
-            *rows,
+            table(measured.evaluation.scores),
             "",
             "| one client | | target |",
             "|---|---|---|",
@@ -82,31 +71,9 @@ def markdown(measured: Measured) -> str:
     )
 
 
-def with_table(card: str, measured: Measured) -> str:
-    """The card's text with its measured table replaced. Raises BadRequest for a card without a place for one."""
-    before, begin, rest = card.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BadRequest(f"The card has no place for a measured table: {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n{markdown(measured)}\n{END}{after}"
-
-
 def write_card_table(card: Path, measured: Measured) -> None:
-    """Replace the measured table in a card's file. Raises BadRequest as `with_table` does."""
-    card.write_text(with_table(card.read_text(encoding="utf-8"), measured), encoding="utf-8")
-
-
-def _right(score: Score) -> str:
-    return f"{score.right} / {score.asked}"
-
-
-def _interval(score: Score) -> str:
-    low, high = score.interval
-    return f"{low:.1%} to {high:.1%}"
-
-
-def _target(target: float | None) -> str:
-    return "" if target is None else f"≥ {target:.0%}"
+    """Replace the measured table in a card's file. Raises ValueError for a card without a place for one."""
+    card.write_text(with_measured(card.read_text(encoding="utf-8"), markdown(measured)), encoding="utf-8")
 
 
 def _mark(target: object, reached: bool) -> str:

@@ -1,10 +1,11 @@
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from cluster.errors import BadRequest
 from pipelines.training import served_report
+from pipelines.training.card import BEGIN, END
 from pipelines.training.served import Measured, Speed
 from pipelines.training.tasks import (
     Evaluation,
@@ -94,16 +95,20 @@ def test_a_missed_figure_is_a_missed_target() -> None:
     assert not measured(first_p50_ms=51.0).reached
 
 
-def test_the_cards_table_is_replaced_and_nothing_else() -> None:
-    card = f"# Spark\n\n{served_report.BEGIN}\nold\n{served_report.END}\n\n## More\n"
-    once = served_report.with_table(card, measured())
+def test_the_cards_table_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text(f"# Spark\n\n{BEGIN}\nold\n{END}\n\n## More\n")
+    served_report.write_card_table(card, measured())
+    once = card.read_text()
     assert "| colour | 98 / 100 | 93.0% to 99.4% | ≥ 97% |" in once
     assert "old" not in once
     assert once.startswith("# Spark\n\n")
     assert once.endswith("\n\n## More\n")
-    assert served_report.with_table(once, measured()) == once
-    with pytest.raises(BadRequest):
-        served_report.with_table("# no place", measured())
+    served_report.write_card_table(card, measured())
+    assert card.read_text() == once
+    card.write_text("# no place")
+    with pytest.raises(ValueError, match="no place"):
+        served_report.write_card_table(card, measured())
 
 
 def test_json_holds_what_a_reader_would_compute() -> None:
