@@ -15,7 +15,7 @@ from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer
 from pipelines.training.vision.batches import Batch, one_round
 from pipelines.training.vision.card import card_of
-from pipelines.training.vision.curriculum import READING, draw_scene, tower_alone
+from pipelines.training.vision.curriculum import READING, draw_for_tokenizer, tower_alone
 from pipelines.training.vision.decoding import answerer
 from pipelines.training.vision.evaluate import TASKS
 from pipelines.training.vision.export import export, load
@@ -27,14 +27,13 @@ from pipelines.training.vision.small_talk import small_talk
 from pipelines.training.vision.tokenizer import train_tokenizer
 
 SHAPE = VisionArchitecture()
-RECIPE = Recipe(name="spark-vision", shape=SHAPE.text, steps=5_600, matrix_rate=0.01, other_rate=0.002)
+RECIPE = Recipe(name="spark-vision", shape=SHAPE.text, steps=7_520, matrix_rate=0.01, other_rate=0.002)
 
 # Neighbouring pixels are mostly equal, so that 300 weights move a patch of one colour together: at 0.003 each, a
 # step changed its sum by nearly 1, and after 240 steps no kind was told from another.
 _PATCH_RATE = 0.0002
 _LABELS_RATE = 0.001
 _CORPUS = 6_000  # scenes for the tokenizer
-_LAST = 1_000_000  # a step of the last stage
 _ROUND = 80  # batches
 _IGNORED = -100
 _LEARNT_STEP = 128
@@ -112,7 +111,7 @@ class VisionCourse:
 
 def _corpus(rng: Random) -> Iterator[str]:
     for _ in range(_CORPUS):
-        for asked in questions(rng, draw_scene(rng, _LAST)):
+        for asked in questions(rng, draw_for_tokenizer(rng)):
             yield f"{asked.question}\n{asked.answer}"
         spoken = small_talk(rng)
         yield f"{spoken.question}\n{spoken.answer}"

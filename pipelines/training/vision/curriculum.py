@@ -40,6 +40,9 @@ _STAGES: tuple[tuple[int, dict[str, int]], ...] = (
 )
 """From which step on, and how often each kind of scene is drawn, in percent."""
 
+_SPOKEN = {"plain": 4, "single": 13, "icon": 7, "pair": 17, "group": 16, "crowd": 10}
+_WRITTEN = {"letter": 1, "fine print": 19, "digits": 6, "captioned": 7}
+
 
 def tower_alone(step: int) -> bool:
     """Whether in a step only the tower learns, from the labels of the patches."""
@@ -49,5 +52,13 @@ def tower_alone(step: int) -> bool:
 
 def draw_scene(rng: Random, step: int) -> Scene:
     """Draw a scene of a step's mixture, of what training may see."""
-    shares = next(shares for start, shares in reversed(_STAGES) if step >= start)
+    return _draw(rng, next(shares for start, shares in reversed(_STAGES) if step >= start))
+
+
+def draw_for_tokenizer(rng: Random) -> Scene:
+    """Draw a scene of the mixture whose questions the tokenizer is trained on."""
+    return _draw(rng, _SPOKEN | _WRITTEN)
+
+
+def _draw(rng: Random, shares: dict[str, int]) -> Scene:
     return MAKERS[rng.choices(tuple(shares), tuple(shares.values()))[0]](rng, unseen=False)

@@ -235,6 +235,8 @@ def _words(rng: Random, *, unseen: bool) -> str:
     longest = 6 if rng.random() < 0.85 else 9
     first = words.word(rng, unseen=unseen, longest=longest)
     if longest == 6 and rng.random() < 0.12:
+        # Cut to five letters, the first of two words may be one that is held out. So it was in the training of the
+        # committed weights, in some four of a thousand words; it is left so that the command makes them again.
         return f"{first[:5]}{rng.choice((' ', chr(10)))}{words.word(rng, unseen=unseen, longest=5)}"
     return first
 
