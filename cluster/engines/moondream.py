@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster.engines.images import Picture
 from cluster.engines.relay import Relay
-from cluster.engines.sampling import Sampling, defaults, seeded
+from cluster.engines.sampling import Sampling, defaults, device, seeded
 from cluster.engines.threaded import Prompt
 from cluster.engines.weights import folder_revision
 from cluster.errors import BadRequest, StartFailed
@@ -36,8 +36,6 @@ class Moondream:
                 f"{folder.name} runs Python of its own",
                 hint="trust_remote_code: true, and a revision that you know",
             )
-        from cluster.engines.transformers import device
-
         self._model = _model(folder).to(device()).eval()
         self._inner = self._model.model
         self._steps = _Steps(self._inner._decode_one_tok)

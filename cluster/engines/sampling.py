@@ -68,3 +68,10 @@ def seeded(seed: int | None) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed % 2**64)
         yield
+
+
+def device() -> str:
+    """Where models are put."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

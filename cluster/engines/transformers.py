@@ -15,7 +15,7 @@ from cluster.engines.hub import fetch, fetch_beside
 from cluster.engines.images import Picture
 from cluster.engines.openmp import wait_asleep
 from cluster.engines.relay import Relay
-from cluster.engines.sampling import Sampling, defaults, seeded
+from cluster.engines.sampling import Sampling, defaults, device, seeded
 from cluster.engines.threaded import LoadedModel, Prompt
 from cluster.engines.vllm_process import threads
 from cluster.engines.weights import folder_revision
@@ -176,13 +176,6 @@ class Teller:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-
-def device() -> str:
-    """Where models are put."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _processor(folder: Path, *, images: bool, trust: bool) -> Any:

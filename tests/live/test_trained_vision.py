@@ -28,7 +28,7 @@ COLOURS = {
     "black": (10, 10, 10),
     "purple": (130, 20, 150),
 }
-WORDS_OF = {2: ("2", "two"), 4: ("4", "four")}
+WORDS_OF = {2: ("2", "two"), 3: ("3", "three")}
 
 
 def shapes(colour: str, *, count: int = 1, shape: str = "circle", side: int = 240) -> Image.Image:
@@ -86,8 +86,8 @@ SWAPS: dict[str, tuple[str, Image.Image, tuple[str, ...], Image.Image, tuple[str
         "How many circles are there?",
         shapes("green", count=2),
         WORDS_OF[2],
-        shapes("green", count=4),
-        WORDS_OF[4],
+        shapes("green", count=3),
+        WORDS_OF[3],
     ),
     "shape": ("What shape is it?", shapes("red"), ("circle",), shapes("red", shape="square"), ("square",)),
     "word": ("Which word is printed?", printed("TREE"), ("tree",), printed("MOON"), ("moon",)),

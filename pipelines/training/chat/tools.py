@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.training.chat.dialogue import talk
 from pipelines.training.chat.values import address, any_value, code, date, thing
-from pipelines.training.chat.vocabulary import COLOURS, DAYS, FIRST_NAMES, Split, Vocabulary
+from pipelines.training.chat.vocabulary import COLOURS, DAYS, FIRST_NAMES, Split, Vocabulary, words_of
 from pipelines.training.chat.words import nouns, plural, verbs
 from pipelines.training.prompts import Dialogue, Message, tool_call, tools_text
 
@@ -144,8 +144,8 @@ _KNOWN: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ("Put {title} in my calendar on {day}.", "Create the event {title} on {day}.", "Plan {title} for {day}."),
     ),
 )
-_LANGUAGES = ["French", "German", "Spanish", "Italian", "Polish", "Dutch", "Greek", "Danish", "Japanese", "Finnish"]
-_ROOMS = ["kitchen", "office", "bedroom", "hall", "cellar", "garage"]
+_LANGUAGES = words_of("French German Spanish Italian Polish Dutch Greek Danish Japanese Finnish")
+_ROOMS = words_of("kitchen office bedroom hall cellar garage")
 
 
 def call_tool(rng: Random, split: Split = "train") -> Dialogue:

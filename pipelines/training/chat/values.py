@@ -5,53 +5,23 @@ An answer is such a value, copied; so their forms are those that real documents 
 
 from collections.abc import Callable
 
-from pipelines.training.chat.vocabulary import ADJECTIVES, COLOURS, MATERIALS, MONTHS, Vocabulary, with_article
+from pipelines.training.chat.vocabulary import (
+    ADJECTIVES,
+    COLOURS,
+    MATERIALS,
+    MONTHS,
+    Vocabulary,
+    with_article,
+    words_of,
+)
 from pipelines.training.chat.words import adjectives, nouns
 
-_UNITS = [
-    "metres",
-    "kilometres",
-    "centimetres",
-    "millimetres",
-    "miles",
-    "feet",
-    "inches",
-    "hours",
-    "minutes",
-    "seconds",
-    "days",
-    "weeks",
-    "months",
-    "years",
-    "kilograms",
-    "grams",
-    "tonnes",
-    "pounds",
-    "litres",
-    "watts",
-    "volts",
-    "amps",
-    "degrees",
-    "GB",
-    "MB",
-    "kB",
-    "percent",
-    "euros",
-    "dollars",
-    "points",
-    "pages",
-    "rooms",
-    "seats",
-    "steps",
-    "users",
-    "workers",
-    "requests",
-    "tokens",
-    "bytes",
-    "hectares",
-    "knots",
-]
-_SMALL = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_UNITS = words_of(
+    "metres kilometres centimetres millimetres miles feet inches hours minutes seconds days weeks months "
+    "years kilograms grams tonnes pounds litres watts volts amps degrees GB MB kB percent euros dollars "
+    "points pages rooms seats steps users workers requests tokens bytes hectares knots"
+)
+_SMALL = words_of("one two three four five six seven eight nine ten eleven twelve")
 
 
 def year(vocabulary: Vocabulary) -> str:

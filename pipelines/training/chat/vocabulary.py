@@ -15,46 +15,47 @@ Split = Literal["train", "eval"]
 _HELD_OUT_ONE_IN = 8  # enough names for evaluation, while training keeps most syllable pairs
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text, so that a list of them reads as one."""
     return text.split()
 
 
 # Some 450 syllables: few enough that each becomes a token, so that a name costs two or three.
-_ONSETS = _words("b d f g k l m n p r s t v z br dr st tr")
-_VOWELS = _words("a e i o u")
+_ONSETS = words_of("b d f g k l m n p r s t v z br dr st tr")
+_VOWELS = words_of("a e i o u")
 _CODAS = ["", "", "", "n", "r", "l", "s"]
 
-COLOURS = _words("red blue green yellow black white brown grey orange purple pink silver golden violet")
-ANIMALS = _words(
+COLOURS = words_of("red blue green yellow black white brown grey orange purple pink silver golden violet")
+ANIMALS = words_of(
     "cat dog fox horse owl goat sheep rabbit bear wolf duck goose crow heron otter badger mouse frog "
     "turtle donkey swan pig hen deer seal whale dolphin eagle parrot snake lizard bee ant moth"
 )
-FOODS = _words(
+FOODS = words_of(
     "soup bread rice cheese apples plums noodles honey beans pancakes onions potatoes carrots cake "
     "porridge grapes mushrooms olives pears lentils salad tea coffee milk"
 )
-JOBS = _words(
+JOBS = words_of(
     "baker doctor pilot farmer teacher painter nurse sailor carpenter gardener judge driver tailor "
     "miner cook engineer librarian writer singer fisher smith clerk guard plumber"
 )
-MATERIALS = _words("wood iron glass copper stone clay paper silk leather wool brass steel cotton tin marble wax")
-INSTRUMENTS = _words("piano drum flute violin harp guitar trumpet cello horn bell organ whistle")
-DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-MONTHS = _words("January February March April May June July August September October November December")
-OBJECTS = _words(
+MATERIALS = words_of("wood iron glass copper stone clay paper silk leather wool brass steel cotton tin marble wax")
+INSTRUMENTS = words_of("piano drum flute violin harp guitar trumpet cello horn bell organ whistle")
+DAYS = words_of("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+MONTHS = words_of("January February March April May June July August September October November December")
+OBJECTS = words_of(
     "lamp box key chair rope boat clock coat ring map book wheel basket mirror hammer ladder kettle "
     "candle blanket bottle brush bucket engine pump valve sensor cable switch battery motor printer "
     "camera radio tank gate door window table wagon cart plough net sail anchor barrel shovel"
 )
-PLACES = _words(
+PLACES = words_of(
     "garden river forest harbour market kitchen station tower bridge library field mountain valley "
     "beach village island castle school barn mill lake road cave cellar workshop museum square temple"
 )
-ADJECTIVES = _words(
+ADJECTIVES = words_of(
     "small old new bright quiet heavy soft cold warm dark long short round narrow deep clean broken "
     "strange simple strong gentle early late empty full fresh dusty smooth sharp wooden plain tall wide"
 )
-VERBS = _words(
+VERBS = words_of(
     "opens closes moves lifts cleans guards heats cools counts checks carries stores sends reads writes "
     "builds repairs paints follows watches holds feeds turns stops starts measures records sorts loads "
     "serves splits joins fills empties covers protects finds keeps calls controls"
@@ -70,7 +71,7 @@ ADVERBS = [
     "with care",
     "once a day",
 ]
-FIRST_NAMES = _words(
+FIRST_NAMES = words_of(
     "Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Maria Noah Olga Paul Rosa Sam Tom "
     "Vera Will Zoe Lena Max Nina Oscar Peter Ruth Simon Tess"
 )
