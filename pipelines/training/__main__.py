@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cluster.errors import StartFailed
+from pipelines.training import extra
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -119,6 +122,10 @@ def _publish(training: "Training", out: Path) -> None:
 
 
 def _course(model: str) -> "Course":
+    try:
+        extra.require()
+    except StartFailed as error:
+        raise typer.BadParameter(str(error)) from error
     if model == "spark-chat":
         from pipelines.training.chat.course import ChatCourse
 

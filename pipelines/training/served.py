@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from cluster.errors import HeliostatError, ModelNotFound
+from pipelines.training import extra
 from pipelines.training.tasks import ALL_SEEDS, Evaluation, Example, Message, Task, draw, evaluate, picture_of
 
 TASKS_OF = {
@@ -73,9 +74,10 @@ class Measured:
 
 
 def tasks_of(model: str) -> tuple[Task, ...]:
-    """The tasks of a built-in model. Raises ModelNotFound."""
+    """The tasks of a built-in model. Raises ModelNotFound, and StartFailed where the extra is not installed."""
     if model not in TASKS_OF:
         raise ModelNotFound(f"{model!r} is no built-in model", hint=" or ".join(TASKS_OF), param="model")
+    extra.require()
     tasks: tuple[Task, ...] = importlib.import_module(TASKS_OF[model]).TASKS
     return tasks
 
