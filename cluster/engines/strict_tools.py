@@ -1,4 +1,4 @@
-"""Tools that are `strict` where the model chooses whether to call: once it begins a call, its text is held to one.
+"""Calls held to their schemas: those of `strict` tools, which the model chooses to make, and those that are forced.
 
 vLLM derives such grammars for its compiler xgrammar alone. Ours is llguidance: it takes Lark where the marks of a
 call are tokens of their own, which its texts never match, and else a text that triggers and what may follow it.
@@ -21,6 +21,26 @@ def wanted(tools: object, choice: object) -> bool:
     return any(_function(tool).get("strict") is True for tool in tools)
 
 
+def forced(tools: object, choice: object, *, tokens: bool | None) -> list[Mapping[str, Any]]:
+    """The tools of which one must be called, where the model can be held to its own form of a call; else none.
+
+    vLLM would hold it to a JSON array instead. A small model that never wrote one fills it with blanks. tokens: as
+    for `outputs`.
+    """
+    if not tokens or not isinstance(tools, list):
+        return []
+    if choice == "required":
+        return tools
+    named = choice.get("function", {}).get("name") if isinstance(choice, Mapping) else None
+    return [tool for tool in tools if named is not None and _function(tool).get("name") == named]
+
+
+def call_of(tools: Sequence[Mapping[str, Any]], *, several: bool) -> dict[str, str]:
+    """vLLM's `structured_outputs` for a call of one of the tools by its schema, and nothing else, or some calls."""
+    functions = [{**_function(tool), "strict": True} for tool in tools]
+    return {"grammar": _lark(functions, f"start: call{'+' if several else ''}")}
+
+
 def outputs(tools: Sequence[Mapping[str, Any]], *, tokens: bool) -> dict[str, str]:
     """vLLM's `structured_outputs` for any text in which a call is one of a tool with its arguments' schema.
 
@@ -28,19 +48,21 @@ def outputs(tools: Sequence[Mapping[str, Any]], *, tokens: bool) -> dict[str, st
     as arguments.
     """
     functions = [_function(tool) for tool in tools]
-    return {"grammar": _lark(functions)} if tokens else {"structural_tag": _triggered(functions)}
+    return (
+        {"grammar": _lark(functions, "start: TEXT (call TEXT)*\nTEXT: /(.|\\n)*/")}
+        if tokens
+        else {"structural_tag": _triggered(functions)}
+    )
 
 
-def _lark(functions: Sequence[Mapping[str, Any]]) -> str:
+def _lark(functions: Sequence[Mapping[str, Any]], start: str) -> str:
     rules = [
         f"call_{number}: {json.dumps(_opening(function))} %json {json.dumps(_schema(function))} "
         for number, function in enumerate(functions)
     ]
     names = " | ".join(f"call_{number}" for number in range(len(functions)))
-    head = (
-        f'start: TEXT (call TEXT)*\nTEXT: /(.|\\n)*/\nBREAK: /\\n?/\ncall: {START} BREAK ({names}) "}}" BREAK {END}'
-    )
-    return "\n".join(["%llguidance {}", head, *rules])
+    call = f'BREAK: /\\n?/\ncall: {START} BREAK ({names}) "}}" BREAK {END}'
+    return "\n".join(["%llguidance {}", start, call, *rules])
 
 
 def _triggered(functions: Sequence[Mapping[str, Any]]) -> str:

@@ -89,12 +89,21 @@ async def read_call(
         read = await read_aside(given["messages"], pictures)
         given["messages"] = with_pictures(given["messages"], read)
     request = _request(call, given, model, stream=stream)
-    if strict:
-        from vllm.sampling_params import StructuredOutputsParams
-
-        held = strict_tools.outputs(given["tools"], tokens=bool(call_tokens))
-        request.structured_outputs = StructuredOutputsParams(**held)
+    forced = strict_tools.forced(given.get("tools"), given.get("tool_choice"), tokens=call_tokens)
+    if forced:
+        # To vLLM it is the model's choice, so that its parser reads the call; the grammar leaves no other.
+        request.tool_choice, request.response_format = "auto", None
+        several = given.get("parallel_tool_calls") is not False and given["tool_choice"] == "required"
+        _hold(request, strict_tools.call_of(forced, several=several))
+    elif strict:
+        _hold(request, strict_tools.outputs(given["tools"], tokens=bool(call_tokens)))
     return request
+
+
+def _hold(request: "ChatCompletionRequest", outputs: dict[str, str]) -> None:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    request.structured_outputs = StructuredOutputsParams(**outputs)
 
 
 def constrained_already(given: dict[str, Any]) -> bool:

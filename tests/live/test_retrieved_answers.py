@@ -12,7 +12,6 @@ from pipelines.training.prompts import ABSTENTION
 from tests.live.conftest import RunningCluster
 
 ATTRIBUTES = ("mayor", "motto", "river", "founder", "anthem")
-OTHERS = ("toll", "dialect", "harbour", "patron", "newspaper")
 MOST = 3  # of five: so small a model slips now and then; one that remembers or guesses gets none
 
 
@@ -43,18 +42,18 @@ def asked(api: httpx.Client, question: str) -> str:
     return str(answer.json()["answer"]).rstrip(".")
 
 
-def facts(town: str, values: dict[str, str]) -> str:
-    """A file with a paragraph for each fact."""
-    return "\n\n".join(f"The {attribute} of {town} is {value}." for attribute, value in values.items()) + "\n"
+def facts(towns: dict[str, str], values: dict[str, str]) -> str:
+    """A file with a paragraph for each fact, each about a town of its own."""
+    return "\n\n".join(f"The {one} of {towns[one]} is {value}." for one, value in values.items()) + "\n"
 
 
 def test_the_answer_is_the_files_and_changes_with_the_file(api: httpx.Client, words: Vocabulary) -> None:
-    town = words.name(3)
+    towns = {attribute: words.name() for attribute in ATTRIBUTES}
     versions = [{attribute: words.name() for attribute in ATTRIBUTES} for _ in range(2)]
     answers = []
     for values in versions:
-        with stored(api, "town.txt", facts(town, values)):
-            answers.append({one: asked(api, f"What is the {one} of {town}?") for one in ATTRIBUTES})
+        with stored(api, "towns.txt", facts(towns, values)):
+            answers.append({one: asked(api, f"What is the {one} of {towns[one]}?") for one in ATTRIBUTES})
     for values, given in zip(versions, answers, strict=True):
         right = [one for one in ATTRIBUTES if given[one] == values[one]]
         assert len(right) >= MOST, (values, given)
@@ -78,9 +77,8 @@ def test_what_is_in_no_file_is_not_answered(api: httpx.Client) -> None:
 
 
 def test_what_the_passages_do_not_say_is_not_answered(api: httpx.Client, words: Vocabulary) -> None:
-    """Here passages about the right town are found, and the model has to see that they hold no answer."""
-    town = words.name(3)
-    values = {one: words.name() for one in ATTRIBUTES}
-    with stored(api, "partly.txt", facts(town, values)):
-        given = [asked(api, f"What is the {one} of {town}?") for one in OTHERS]
+    """Passages about such things of other towns are found, and the model has to see that they hold no answer."""
+    towns, values = ({one: words.name() for one in ATTRIBUTES} for _ in range(2))
+    with stored(api, "partly.txt", facts(towns, values)):
+        given = [asked(api, f"What is the {one} of {words.name()}?") for one in ATTRIBUTES]
     assert given.count(ABSTENTION.rstrip(".")) >= len(given) / 2, given

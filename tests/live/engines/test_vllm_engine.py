@@ -109,7 +109,12 @@ async def test_bad_samplings_are_refused_without_a_trace(engine: VllmEngine) -> 
 async def test_json_comes_when_json_is_asked_for(engine: VllmEngine) -> None:
     import json
 
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema = {
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": False,  # or the model goes on with keys of its own
+    }
     wanted = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
     found = await answer(engine, response_format=wanted, max_tokens=64, temperature=0)
     assert isinstance(json.loads(found["choices"][0]["message"]["content"])["ok"], bool)

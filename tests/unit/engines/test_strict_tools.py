@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cluster.engines.strict_tools import outputs, wanted
+from cluster.engines.strict_tools import call_of, forced, outputs, wanted
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -49,3 +49,20 @@ def test_marks_that_are_tokens_stand_in_the_grammar_as_tokens() -> None:
     grammar = outputs(TOOLS, tokens=True)["grammar"]
     assert f"%json {json.dumps(CITY)}" in grammar
     assert "call: <tool_call> BREAK (call_0 | call_1)" in grammar
+
+
+def test_a_forced_call_is_of_the_named_tool_or_of_any() -> None:
+    named = {"type": "function", "function": {"name": "look"}}
+    assert forced(TOOLS, "required", tokens=True) == TOOLS
+    assert forced(TOOLS, named, tokens=True) == TOOLS[:1]
+    for choice in (None, "auto", "none", {"function": {"name": "nope"}}, {}):
+        assert forced(TOOLS, choice, tokens=True) == []
+    assert forced(TOOLS, "required", tokens=False) == []
+    assert forced(TOOLS, "required", tokens=None) == []
+
+
+def test_a_forced_call_leaves_no_other_text() -> None:
+    assert "\nstart: call\n" in call_of(TOOLS, several=False)["grammar"]
+    assert "\nstart: call+\n" in call_of(TOOLS, several=True)["grammar"]
+    assert "TEXT" not in call_of(TOOLS, several=True)["grammar"]
+    assert call_of(TOOLS, several=False)["grammar"].count(json.dumps(CITY)) == 2
