@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.engines.json_spacing import spaced
+
 START, END = "<tool_call>", "</tool_call>"
 PARSERS = ("hermes",)  # those that read a call written so
 ANYTHING = {"type": "object"}
@@ -79,7 +81,7 @@ def _opening(function: Mapping[str, Any]) -> str:
 
 
 def _schema(function: Mapping[str, Any]) -> Any:
-    return (function.get("parameters") if function.get("strict") is True else None) or ANYTHING
+    return spaced((function.get("parameters") if function.get("strict") is True else None) or ANYTHING)
 
 
 def _function(tool: object) -> Mapping[str, Any]:

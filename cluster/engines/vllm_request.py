@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from cluster.engines import strict_tools
 from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
 from cluster.engines.images import has_pictures, read_aside, with_pictures
+from cluster.engines.json_spacing import spaced_request
 from cluster.engines.schema_limits import check_response_format, check_tools
 from cluster.errors import (
     BadRequest,
@@ -116,7 +117,7 @@ def constrained_already(given: dict[str, Any]) -> bool:
 def _request(call: ChatCall, given: dict[str, Any], model: str, *, stream: bool) -> "ChatCompletionRequest":
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
-    fields = {name: value for name, value in given.items() if name not in LABELS}
+    fields = {name: value for name, value in spaced_request(given).items() if name not in LABELS}
     if not stream:
         fields.pop("stream_options", None)
     fields |= {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cluster.engines.json_spacing import spaced
 from cluster.engines.strict_tools import call_of, forced, outputs, wanted
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -39,15 +40,15 @@ def test_every_tool_may_be_called_and_the_strict_ones_by_their_schema_alone() ->
     made = json.loads(outputs(TOOLS, tokens=False)["structural_tag"])
     assert made["triggers"] == ["<tool_call>"]
     begins = {structure["begin"]: structure["schema"] for structure in made["structures"]}
-    assert begins['<tool_call>{"name": "look", "arguments": '] == CITY
-    assert begins['<tool_call>\n{"name": "look", "arguments": '] == CITY
-    assert begins['<tool_call>{"name": "say \\"hi\\"", "arguments": '] == {"type": "object"}
+    assert begins['<tool_call>{"name": "look", "arguments": '] == spaced(CITY)
+    assert begins['<tool_call>\n{"name": "look", "arguments": '] == spaced(CITY)
+    assert begins['<tool_call>{"name": "say \\"hi\\"", "arguments": '] == spaced({"type": "object"})
     assert {structure["end"] for structure in made["structures"]} == {"}</tool_call>", "}\n</tool_call>"}
 
 
 def test_marks_that_are_tokens_stand_in_the_grammar_as_tokens() -> None:
     grammar = outputs(TOOLS, tokens=True)["grammar"]
-    assert f"%json {json.dumps(CITY)}" in grammar
+    assert f"%json {json.dumps(spaced(CITY))}" in grammar
     assert "call: <tool_call> BREAK (call_0 | call_1)" in grammar
 
 
@@ -65,4 +66,4 @@ def test_a_forced_call_leaves_no_other_text() -> None:
     assert "\nstart: call\n" in call_of(TOOLS, several=False)["grammar"]
     assert "\nstart: call+\n" in call_of(TOOLS, several=True)["grammar"]
     assert "TEXT" not in call_of(TOOLS, several=True)["grammar"]
-    assert call_of(TOOLS, several=False)["grammar"].count(json.dumps(CITY)) == 2
+    assert call_of(TOOLS, several=False)["grammar"].count(json.dumps(spaced(CITY))) == 2
