@@ -7,7 +7,7 @@ spelling at the start of an answer.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers  # type: ignore[import-untyped]  # no stubs
@@ -45,23 +45,31 @@ _EVERYDAY = (
 
 def train_tokenizer(vocab_size: int, corpus: Iterable[str]) -> Tokenizer:
     """Train a tokenizer of `vocab_size` tokens on rendered dialogues; any bytes encode."""
+    tokenizer = train_byte_level(_PATTERN, vocab_size - len(_MARKS), SPECIAL_TOKENS, _plain(corpus))
+    # Not special: they are part of the text that a parser of tool calls reads.
+    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _MARKS])
+    return tokenizer
+
+
+def train_byte_level(
+    pattern: str, vocab_size: int, special_tokens: Sequence[str], corpus: Iterable[str]
+) -> Tokenizer:
+    """Train a byte-level BPE tokenizer of at most `vocab_size` tokens, none of them across the pattern's pieces."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PATTERN), "isolated"),
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(_MARKS),
-        special_tokens=list(SPECIAL_TOKENS),
+        vocab_size=vocab_size,
+        special_tokens=list(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_plain(corpus), trainer)
-    # Not special: they are part of the text that a parser of tool calls reads.
-    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _MARKS])
+    tokenizer.train_from_iterator(corpus, trainer)
     return tokenizer
 
 

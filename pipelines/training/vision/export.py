@@ -1,33 +1,26 @@
 """Write a trained spark-vision as a folder that Transformers and vLLM load, and load it back."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-
+from pipelines.training.folder import read_weights, write_json, write_weights
 from pipelines.training.prompts import BEGIN, END, PAD
 from pipelines.training.tokenizer import Tokenizer, write_tokenizer
 from pipelines.training.vision.model import Llava, restore, weights
 from pipelines.training.vision.shape import IMAGE_TOKEN, VisionArchitecture
-
-_WEIGHTS = "model.safetensors"
 
 
 def export(model: Llava, tokenizer: Tokenizer, out: Path) -> None:
     """Write weights in bfloat16, configuration, tokenizer and processor into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     begin, end, pad, image = (tokenizer.token_to_id(token) for token in (BEGIN, END, PAD, IMAGE_TOKEN))
-    _write(out / "config.json", model.shape.config(begin=begin, end=end, pad=pad, image=image))
+    write_json(out / "config.json", model.shape.config(begin=begin, end=end, pad=pad, image=image))
     ids = {"bos_token_id": begin, "eos_token_id": end, "pad_token_id": pad}
-    _write(out / "generation_config.json", {**ids, "do_sample": False})
-    _write(out / "preprocessor_config.json", _image_processor(model.shape.tower.image))
-    _write(out / "processor_config.json", _processor(model.shape))
+    write_json(out / "generation_config.json", {**ids, "do_sample": False})
+    write_json(out / "preprocessor_config.json", _image_processor(model.shape.tower.image))
+    write_json(out / "processor_config.json", _processor(model.shape))
     write_tokenizer(tokenizer, out, context=model.shape.text.context)
-    partial = out / f"{_WEIGHTS}.partial"
-    save_file(weights(model), str(partial), metadata={"format": "pt"})
-    partial.chmod(0o644)  # safetensors writes for the owner alone; the repository's files are for all
-    partial.replace(out / _WEIGHTS)
+    write_weights(weights(model), out)
 
 
 def load(shape: VisionArchitecture, folder: Path) -> tuple[Llava, Tokenizer]:
@@ -36,9 +29,7 @@ def load(shape: VisionArchitecture, folder: Path) -> tuple[Llava, Tokenizer]:
     Raises:
         FileNotFoundError: if the folder holds no model.
     """
-    if not (folder / _WEIGHTS).exists():
-        raise FileNotFoundError(f"no {_WEIGHTS} in {folder}: train the model first")
-    model = restore(shape, load_file(str(folder / _WEIGHTS)))
+    model = restore(shape, read_weights(folder))
     return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
@@ -69,7 +60,3 @@ def _processor(shape: VisionArchitecture) -> dict[str, Any]:
         "vision_feature_select_strategy": "full",
         "image_token": IMAGE_TOKEN,
     }
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
