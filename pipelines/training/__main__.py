@@ -45,6 +45,9 @@ def train(
         Path | None, typer.Option(help="Where checkpoints are.", show_default=".heliostat/training/<model>")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh/--resume", help="Start anew, or go on if one can.")] = False,
+    base: Annotated[
+        Path | None, typer.Option("--from", help="Begin with the weights and tokenizer of an exported model.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of data and weights; a resumed training keeps its own.")] = 0,
     threads: Threads = 2,
 ) -> None:
@@ -54,12 +57,12 @@ def train(
 
     course = _course(model)
     torch.set_num_threads(threads)
-    folder, goal = work or Path(".heliostat/training") / model, steps or course.recipe.steps
+    folder, goal = work or Path(".heliostat/training") / model, steps or (course.extension if base else course.recipe).steps
     if not fresh and loop.has_checkpoint(folder):
         training = loop.Training.resume(course, folder, steps=goal)
         console.print(f"Resuming at step {training.step}, after {training.elapsed_s / 60:.1f} min.")
     else:
-        training = loop.Training.begin(course, folder, seed=seed, steps=goal)
+        training = loop.Training.begin(course, folder, seed=seed, steps=goal, base=base)
     with _display(model, training) as show:
         loop.train(training, work=folder, report=show)
     _publish(training, out or Path("models") / model)

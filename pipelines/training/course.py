@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pipelines.training.card import Card
 from pipelines.training.decoding import Sampling
+from pipelines.training.muon import Muon
 from pipelines.training.recipe import Recipe
 from pipelines.training.tasks import Answer, Task
 from pipelines.training.tokenizer import Tokenizer
@@ -30,6 +31,7 @@ class Course(Protocol):
     """How one model is made. `step` is the number of optimizer steps before; a curriculum goes by it."""
 
     recipe: Recipe
+    extension: Recipe  # of a training that begins with a model that the recipe made
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -45,7 +47,7 @@ class Course(Protocol):
     def model(self) -> nn.Module:
         """Initialise the model, in float32 and on the CPU."""
 
-    def optimizers(self, model: Any) -> list[torch.optim.Optimizer]:
+    def optimizers(self, model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
         """Choose optimizers; each group's `lr` is its highest rate."""
 
     def batches(self, rng: Random, tokenizer: Tokenizer, step: int) -> Iterator[Any]:
@@ -69,6 +71,6 @@ def muon_and_adam(matrices: list[nn.Parameter], model: nn.Module, recipe: Recipe
     chosen = {id(parameter) for parameter in matrices}
     others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
     return [
-        torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay),
+        Muon(matrices, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay),
         torch.optim.AdamW(others, lr=recipe.other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]

@@ -9,6 +9,7 @@ import torch
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipelines.training.model import Llama
+from pipelines.training.precision import mixed_precision
 from pipelines.training.prompts import BEGIN, CHAT_TEMPLATE, END, PAD, TOOL_CALL_END, TOOL_CALL_START
 from pipelines.training.tasks import Answer, Example, Message
 from pipelines.training.tokenizer import Tokenizer
@@ -88,7 +89,7 @@ def _decode(
         width = max(len(rows[row]) for row in open_rows)
         tokens = torch.tensor([rows[row] + [pad] * (width - len(rows[row])) for row in open_rows], device=place)
         last = torch.tensor([len(rows[row]) - 1 for row in open_rows], device=place)
-        with torch.autocast(place.type, torch.bfloat16):
+        with mixed_precision(place):
             logits = model.logits(model(tokens)[torch.arange(len(open_rows), device=place), last])
         if sampling.temperature > 0:
             shares = torch.softmax(logits.cpu() / sampling.temperature, dim=-1)

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from pipelines.training.course import Course
+from pipelines.training.precision import device, mixed_precision
 from pipelines.training.recipe import Recipe
 from pipelines.training.tokenizer import Tokenizer
 
@@ -44,6 +45,7 @@ class Training:
     """A model in training, with all that a checkpoint holds."""
 
     course: Course
+    recipe: Recipe
     tokenizer: Tokenizer
     model: nn.Module
     optimizers: list[torch.optim.Optimizer]
@@ -55,20 +57,26 @@ class Training:
     elapsed_s: float = 0.0
 
     @property
-    def recipe(self) -> Recipe:
-        """The settings of the model's training."""
-        return self.course.recipe
+    def lesson(self) -> int:
+        """The step that the curriculum goes by: an extension goes on where the recipe ends."""
+        return self.step + (self.course.recipe.steps if self.recipe == self.course.extension else 0)
 
     @classmethod
-    def begin(cls, course: Course, work: Path, *, seed: int, steps: int) -> "Training":
-        """Start afresh: train the tokenizer, initialise the model."""
+    def begin(cls, course: Course, work: Path, *, seed: int, steps: int, base: Path | None = None) -> "Training":
+        """Start afresh: train the tokenizer, initialise the model; or both are those that `base` was exported with.
+
+        Raises:
+            FileNotFoundError: if `base` holds no model.
+        """
+        torch.manual_seed(seed)
+        model, tokenizer = course.load(base) if base else (course.model(), course.tokenizer(seed))
         work.mkdir(parents=True, exist_ok=True)
         for name in (_STABLE, _FALLING):
             (work / name).unlink(missing_ok=True)
-        tokenizer = course.tokenizer(seed)
         tokenizer.save(str(work / _TOKENIZER))
-        torch.manual_seed(seed)
-        return cls._of(course, tokenizer, Random(seed), seed=seed, steps=steps)  # noqa: S311  # data, not secrets
+        rng = Random(seed)  # noqa: S311  # data, not secrets
+        recipe = course.extension if base else course.recipe
+        return cls._of(course, recipe, tokenizer, model, rng, seed=seed, steps=steps)
 
     @classmethod
     def resume(cls, course: Course, work: Path, *, steps: int) -> "Training":
@@ -79,14 +87,15 @@ class Training:
             ValueError: if it is of another recipe, or has gone further than that.
         """
         saved = _checkpoint(work, steps)
-        if saved["recipe"] != course.recipe:
+        recipe = saved["recipe"]
+        if recipe not in (course.recipe, course.extension):
             raise ValueError(f"the checkpoint in {work} is of another recipe: start with --fresh")
-        if saved["step"] > max(steps, falls_at(course.recipe, steps)):
+        if saved["step"] > max(steps, falls_at(recipe, steps)):
             raise ValueError(f"the checkpoint in {work} has gone {saved['step']} steps, {steps} were asked for")
         rng = Random()  # noqa: S311  # data, not secrets
         rng.setstate(saved["rng"])
         tokenizer = Tokenizer.from_file(str(work / _TOKENIZER))
-        training = cls._of(course, tokenizer, rng, seed=saved["seed"], steps=steps)
+        training = cls._of(course, recipe, tokenizer, course.model(), rng, seed=saved["seed"], steps=steps)
         training.model.load_state_dict(saved["model"])
         for optimizer, state in zip(training.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
@@ -95,14 +104,31 @@ class Training:
         return training
 
     @classmethod
-    def _of(cls, course: Course, tokenizer: Tokenizer, rng: Random, *, seed: int, steps: int) -> "Training":
-        model = course.model().to(device())
-        optimizers = course.optimizers(model)
+    def _of(
+        cls,
+        course: Course,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        model: nn.Module,
+        rng: Random,
+        *,
+        seed: int,
+        steps: int,
+    ) -> "Training":
+        model = model.to(device()).train()
+        optimizers = course.optimizers(model, recipe)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["highest"] = group["lr"]
         return cls(
-            course=course, tokenizer=tokenizer, model=model, optimizers=optimizers, rng=rng, seed=seed, steps=steps
+            course=course,
+            recipe=recipe,
+            tokenizer=tokenizer,
+            model=model,
+            optimizers=optimizers,
+            rng=rng,
+            seed=seed,
+            steps=steps,
         )
 
     def save(self, work: Path) -> None:
@@ -124,11 +150,6 @@ class Training:
         partial.replace(work / name)
 
 
-def device() -> torch.device:
-    """The device to train on: CUDA where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def has_checkpoint(work: Path) -> bool:
     """Say whether a training can be resumed from a folder."""
     return (work / _STABLE).exists()
@@ -148,7 +169,7 @@ def train(training: Training, *, work: Path, report: Callable[[Report], None]) -
         started = time.perf_counter()
         losses: list[float] = []
         hits: list[float] = []
-        for batch in training.course.batches(training.rng, training.tokenizer, training.step):
+        for batch in training.course.batches(training.rng, training.tokenizer, training.lesson):
             loss, hit = _step(training, batch.to(place))
             losses.append(loss)
             hits.append(hit)
@@ -190,8 +211,8 @@ def _step(training: Training, batch: Any) -> tuple[float, float]:
     for optimizer in training.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["highest"] * rate
-    with torch.autocast(device().type, torch.bfloat16):
-        loss, hits = training.course.loss(training.model, batch, training.step)
+    with mixed_precision(device()):
+        loss, hits = training.course.loss(training.model, batch, training.lesson)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip)
     for optimizer in training.optimizers:

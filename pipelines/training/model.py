@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipelines.training.precision import compute_dtype
 from pipelines.training.recipe import Architecture
 
 _INITIAL_DEVIATION = 0.02
@@ -70,8 +71,7 @@ class Llama(nn.Module):
 
         Rows may be padded on the right: no token sees what follows it.
         """
-        # bfloat16 throughout, as vLLM will run it; the parameters stay in float32 for the optimizer.
-        hidden = self.embedding(tokens).bfloat16()
+        hidden = self.embedding(tokens).to(compute_dtype())
         return self.run(hidden)
 
     def run(self, hidden: Tensor) -> Tensor:

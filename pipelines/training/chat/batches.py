@@ -13,8 +13,8 @@ from pipelines.training.tokenizer import Tokenizer
 
 # Widths are rounded up, because oneDNN builds its kernels anew for each shape that it has not met.
 _WIDTH_STEP = 16
-_ROUND = 384  # dialogues drawn, sorted by length and cut into batches at once
-_BATCH_TOKENS = 2560
+_ROUND = 768  # dialogues drawn, sorted by length and cut into batches at once
+_BATCH_TOKENS = 5120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

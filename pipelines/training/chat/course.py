@@ -14,11 +14,12 @@ from pipelines.training.chat.card import card_of
 from pipelines.training.chat.evaluate import TASKS
 from pipelines.training.chat.export import export, load
 from pipelines.training.chat.mixture import LAST, draw
-from pipelines.training.chat.recipe import RECIPE
+from pipelines.training.chat.recipe import EXTENSION, RECIPE
 from pipelines.training.course import muon_and_adam
 from pipelines.training.decoding import Sampling, answerer
 from pipelines.training.model import Llama
 from pipelines.training.prompts import render
+from pipelines.training.recipe import Recipe
 from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer, train_tokenizer
 
@@ -31,6 +32,7 @@ class ChatCourse:
     """The training of spark-chat."""
 
     recipe = RECIPE
+    extension = EXTENSION
     tasks = TASKS
 
     @property
@@ -49,10 +51,10 @@ class ChatCourse:
         """Initialise the model."""
         return Llama(self.recipe.shape)
 
-    def optimizers(self, model: Llama) -> list[torch.optim.Optimizer]:
+    def optimizers(self, model: Llama, recipe: Recipe) -> list[torch.optim.Optimizer]:
         """Muon for the layers' matrices, AdamW for embeddings and norms."""
         matrices = [parameter for parameter in model.layers.parameters() if parameter.ndim == 2]
-        return muon_and_adam(matrices, model, self.recipe)
+        return muon_and_adam(matrices, model, recipe)
 
     def batches(self, rng: Random, tokenizer: Tokenizer, step: int) -> Iterator[Batch]:
         """Draw a round of the step's mixture."""

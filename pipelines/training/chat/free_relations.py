@@ -7,11 +7,13 @@ in them: "The freight tariff of Norvask is 45 euros.", "What is the freight tari
 from collections.abc import Callable
 from random import Random
 
+from pipelines.training.chat.clauses import clause_relation
 from pipelines.training.chat.relations import Relation, whereabouts
 from pipelines.training.chat.values import any_value, count, money, when
 from pipelines.training.chat.vocabulary import OBJECTS, Vocabulary, with_article
 from pipelines.training.chat.words import adjectives, gerund, nouns, past, plural, present, verbs
 
+_CLAUSES = 0.45  # a share of relations is a clause of any words
 SUBJECTS = ("person", "town", "device", "company")
 
 _ATTRIBUTE_STATEMENTS = (
@@ -46,7 +48,7 @@ _ATTRIBUTE_QUESTIONS = (
 def free_relation(vocabulary: Vocabulary, subject: str | None = None) -> Relation:
     """Make up a relation, for subjects of a kind if one is given."""
     kind = subject or vocabulary.rng.choice(SUBJECTS)
-    make = vocabulary.rng.choice(_MAKERS)
+    make = clause_relation if vocabulary.rng.random() < _CLAUSES else vocabulary.rng.choice(_MAKERS)
     return make(vocabulary, kind)
 
 

@@ -13,7 +13,7 @@ from pipelines.training.prompts import ABSTENTION, Dialogue, grounded_message, t
 
 KIND = "grounded"
 _ABSTAIN = 0.27  # a share of questions: enough to learn it, too few to make it the safe guess
-_FREE = 0.55  # a share of relations is made up of any words
+_FREE = 0.65  # a share of relations is made up of any words
 _OTHER_FORM = 0.3  # a share is not worded as retrieval words it
 _PRONOUN = 0.5  # a share of the sentences that go on about the subject of the one before
 _JOINED = 0.12  # a share of sentences goes on in the one before
@@ -21,6 +21,7 @@ _FILLER = 0.07  # a share is followed by one that says nothing of anybody
 _OPENINGS = "The For As Since In At It He She Its His Her Every Last About People You There According"
 _LOWERED = frozenset(_OPENINGS.split())  # what a sentence may begin with that no name is
 _FOLLOW_UP = 0.8  # further questions on the same passages give more copying per token read
+_SINGLE = 0.2  # a share of contexts is all about one subject
 _HARD = 0.6  # a share of contexts whose facts share a subject or a relation
 
 
@@ -90,12 +91,13 @@ _FORMS = (
 def _facts(vocabulary: Vocabulary, count: int) -> list[Fact]:
     rng = vocabulary.rng
     shared = _relation(vocabulary) if rng.random() < _HARD else None
+    goes_on = 1.0 if rng.random() < _SINGLE else 0.45
     facts: list[Fact] = []
     while len(facts) < count:
         draw = rng.random()
-        if draw < 0.1:
+        if draw < 0.1 and goes_on < 1:
             fact = describe(vocabulary)
-        elif facts and draw < 0.45 and (relation := _another(vocabulary, facts, facts[-1])):
+        elif facts and draw < goes_on and (relation := _another(vocabulary, facts, facts[-1])):
             fact = state(vocabulary, relation, facts[-1].subject)
         else:
             relation = shared if shared and draw < 0.75 else _relation(vocabulary)

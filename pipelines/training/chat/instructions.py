@@ -3,6 +3,7 @@
 import json
 from random import Random
 
+from pipelines.training.chat.stories import depict_in_sentences
 from pipelines.training.chat.values import any_value
 from pipelines.training.chat.vocabulary import (
     ANIMALS,
@@ -73,6 +74,9 @@ _JSON_REQUESTS = (
 )
 
 
+_STATED = ("The {k} is {v}.", "{K}: {v}.", "Its {k} is {v}.", "{v} is the {k}.", "{K} = {v}.", "It has the {k} {v}.")
+
+
 def one_word(rng: Random) -> Dialogue:
     """Ask for a single word of a category."""
     category = rng.choice(tuple(CATEGORIES))
@@ -126,8 +130,10 @@ def json_of_text(rng: Random, split: Split = "train") -> Dialogue:
     table: dict[str, str] = {}
     for _ in range(rng.randint(1, 4)):
         table[_key(vocabulary)] = vocabulary.number(1, 4) if rng.random() < 0.3 else any_value(vocabulary)
-    form = rng.choice(("The {k} is {v}.", "{K}: {v}.", "Its {k} is {v}.", "{v} is the {k}."))
-    stated = [form.format(k=key, K=key.capitalize(), v=value) for key, value in table.items()]
+    form = rng.choice(_STATED) if rng.random() < 0.5 else ""
+    stated = [
+        (form or rng.choice(_STATED)).format(k=key, K=key.capitalize(), v=value) for key, value in table.items()
+    ]
     rng.shuffle(stated)
     text, listed = " ".join(stated), ", ".join(table)
     asked = rng.choice(
@@ -177,15 +183,17 @@ def add(rng: Random) -> Dialogue:
 def instruct(rng: Random, split: Split = "train") -> Dialogue:
     """Draw any of the instructions."""
     draw = rng.random()
-    if draw < 0.3:
+    if draw < 0.42:
         return json_object(rng, split)
-    if draw < 0.4:
+    if draw < 0.62:
         return json_of_text(rng, split)
-    if draw < 0.6:
+    if draw < 0.74:
         return enumerate_items(rng)
-    if draw < 0.7:
+    if draw < 0.79:
         return one_word(rng)
-    if draw < 0.85:
+    if draw < 0.84:
+        return depict_in_sentences(rng)
+    if draw < 0.93:
         return echo(rng, split)
     return add(rng)
 

@@ -80,8 +80,8 @@ def _other(rng: Random, split: Split, stories: float) -> Dialogue:
     if choice < stories:
         return tell(rng) if rng.random() < 0.55 else depict(rng)
     choice = (choice - stories) / (1 - stories)
-    if choice < 0.3:
+    if choice < 0.24:
         return talk(rng, split)
-    if choice < 0.67:
+    if choice < 0.74:
         return instruct(rng, split)
     return call_tool(rng, split) if choice < 0.95 else leave_tools(rng, split)

@@ -118,7 +118,8 @@ def depict_in_sentences(rng: Random) -> Dialogue:
 
 def _depict(rng: Random, request: str, count: int) -> Dialogue:
     words = _words(rng)
-    sentences = [_VIEWS[0], *rng.sample(_VIEWS[1:], count - 1)]
+    # The n-th sentence is one of those that come n-th: the last one written says how many there are.
+    sentences = [rng.choice(_VIEWS[place :: len(COUNTS)]) for place in range(count)]
     return turns(KIND, request.format_map(words), " ".join(sentences).format_map(words))
 
 

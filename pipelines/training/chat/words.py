@@ -26,6 +26,7 @@ _IRREGULAR = frozenset(
     )
 )
 _VOWELS = "aeiou"
+_LEFT_OUT = frozenset(words_of("rape molest murder slave panty nipple puss hoe"))
 
 
 @cache
@@ -85,5 +86,5 @@ def _doubled(verb: str) -> str:
 @cache
 def _of(name: str, split: Split) -> tuple[str, ...]:
     lines = files("wonderwords.assets").joinpath(f"{name}.txt").read_text("utf-8").split()
-    words = sorted({word for word in lines if _PLAIN.fullmatch(word)})
+    words = sorted({word for word in lines if _PLAIN.fullmatch(word) and word not in _LEFT_OUT})
     return tuple(word for word in words if held_out(word) == (split == "eval"))

@@ -1,6 +1,7 @@
 """How spark-vision is made: first its tower from what every patch shows, then all of it from questions."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,12 +11,13 @@ from torch.nn import functional
 
 from pipelines.training.card import Card
 from pipelines.training.decoding import Sampling
+from pipelines.training.muon import Muon
 from pipelines.training.recipe import Recipe
 from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer
 from pipelines.training.vision.batches import Batch, one_round
 from pipelines.training.vision.card import card_of
-from pipelines.training.vision.curriculum import READING, draw_for_tokenizer, tower_alone
+from pipelines.training.vision.curriculum import READING, draw_for_tokenizer, labels_alone, tower_alone
 from pipelines.training.vision.decoding import answerer
 from pipelines.training.vision.evaluate import TASKS
 from pipelines.training.vision.export import export, load
@@ -28,6 +30,7 @@ from pipelines.training.vision.tokenizer import train_tokenizer
 
 SHAPE = VisionArchitecture()
 RECIPE = Recipe(name="spark-vision", shape=SHAPE.text, steps=7_520, matrix_rate=0.01, other_rate=0.002)
+EXTENSION = replace(RECIPE, steps=3_500, matrix_rate=0.006, other_rate=0.0012, fall=0.9)
 
 # Neighbouring pixels are mostly equal, so that 300 weights move a patch of one colour together: at 0.003 each, a
 # step changed its sum by nearly 1, and after 240 steps no kind was told from another.
@@ -48,6 +51,7 @@ class VisionCourse:
     """The training of spark-vision."""
 
     recipe = RECIPE
+    extension = EXTENSION
     tasks = TASKS
 
     @property
@@ -64,7 +68,7 @@ class VisionCourse:
         """Initialise the model."""
         return Llava(SHAPE)
 
-    def optimizers(self, model: Llava) -> list[torch.optim.Optimizer]:
+    def optimizers(self, model: Llava, recipe: Recipe) -> list[torch.optim.Optimizer]:
         """Muon for the matrices of layers and projector, AdamW for the rest, slower where inputs are alike."""
         layers = (*model.tower.layers, *model.text.layers, model.projector)
         matrices = [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
@@ -72,12 +76,12 @@ class VisionCourse:
         chosen = {id(parameter) for parameter in (*matrices, *slow)}
         others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         groups = [
-            {"params": others, "lr": self.recipe.other_rate},
+            {"params": others, "lr": recipe.other_rate},
             {"params": [model.tower.position, *model.labels.parameters()], "lr": _LABELS_RATE},
             {"params": list(model.tower.patch.parameters()), "lr": _PATCH_RATE},
         ]
         return [
-            torch.optim.Muon(matrices, lr=self.recipe.matrix_rate, weight_decay=self.recipe.weight_decay),
+            Muon(matrices, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay),
             torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
         ]
 
@@ -90,7 +94,9 @@ class VisionCourse:
         if batch.pixels is None or batch.labels is None:
             return _answers(model, batch, None)
         seen = model.see(batch.pixels)
-        labels_loss, labels_hits = _labels(model.labels, seen, batch.labels, step)
+        labels_loss, labels_hits = _labels(
+            model.labels, seen.detach() if labels_alone(step) else seen, batch.labels, step
+        )
         if tower_alone(step):
             return labels_loss, labels_hits
         loss, hits = _answers(model, batch, seen)

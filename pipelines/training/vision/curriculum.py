@@ -7,6 +7,10 @@ from pipelines.training.vision.scene import Scene
 
 TOWER_ALONE = 3_000  # steps in which only the tower learns, from the labels of the patches
 
+EXTENSION = 7_520  # the step from which a model that was exported before is trained on
+_LABELS_ALONE = 200  # its first steps, in which a new head learns to read a tower that stays as it is
+_MOSTLY_TOWER_AGAIN = EXTENSION + 1_400  # the step up to which two in three are the tower's alone
+
 _MOSTLY_TOWER = (3_920, 6_520)  # steps of which two in three are the tower's alone again, which cost a third
 READING = 2_480  # the step from which letters count for more: by then shapes were known well, letters badly
 
@@ -37,6 +41,11 @@ _STAGES: tuple[tuple[int, dict[str, int]], ...] = (
         {"plain": 3, "single": 12, "icon": 6, "pair": 13, "group": 13, "crowd": 8}
         | {"letter": 3, "page": 18, "text": 12, "digits": 6, "captioned": 6},
     ),
+    (
+        EXTENSION,
+        {"plain": 2, "single": 10, "icon": 4, "pair": 24, "group": 15, "crowd": 12}
+        | {"letter": 2, "page": 13, "text": 9, "digits": 4, "captioned": 5},
+    ),
 )
 """From which step on, and how often each kind of scene is drawn, in percent."""
 
@@ -47,7 +56,13 @@ _WRITTEN = {"letter": 1, "fine print": 19, "digits": 6, "captioned": 7}
 def tower_alone(step: int) -> bool:
     """Whether in a step only the tower learns, from the labels of the patches."""
     first, last = _MOSTLY_TOWER
-    return step < TOWER_ALONE or (first <= step < last and step % 3 > 0)
+    mostly = first <= step < last or EXTENSION <= step < _MOSTLY_TOWER_AGAIN
+    return step < TOWER_ALONE or labels_alone(step) or (mostly and step % 3 > 0)
+
+
+def labels_alone(step: int) -> bool:
+    """Whether in a step only the labels' head learns."""
+    return EXTENSION <= step < EXTENSION + _LABELS_ALONE
 
 
 def draw_scene(rng: Random, step: int) -> Scene:

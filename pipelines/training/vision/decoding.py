@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.training.decoding import Sampling
+from pipelines.training.precision import mixed_precision
 from pipelines.training.prompts import BEGIN, END, PAD
 from pipelines.training.tasks import Answer, Example, Message, picture_of, text_of
 from pipelines.training.tokenizer import Tokenizer
@@ -43,7 +44,7 @@ def answer(model: Llava, tokenizer: Tokenizer, examples: Sequence[Example]) -> l
     for image_at, numbers in alike.items():
         for start in range(0, len(numbers), _AT_ONCE):
             chosen = numbers[start : start + _AT_ONCE]
-            with torch.autocast(model.text.embedding.weight.device.type, torch.bfloat16):
+            with mixed_precision(model.text.embedding.weight.device):
                 seen = None if image_at < 0 else model.see(_pixels(model, [examples[n] for n in chosen]))
                 most = max(examples[n].max_tokens for n in chosen)
                 said = _decode(model, tokenizer, [encoded[n] for n in chosen], seen, image_at, most)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pipelines.training import model as llama
 from pipelines.training.model import Llama, norm, rotation
+from pipelines.training.precision import compute_dtype
 from pipelines.training.vision.labels import HEADS
 from pipelines.training.vision.shape import TowerShape, VisionArchitecture
 
@@ -57,8 +58,8 @@ class Tower(nn.Module):
         batch, side, patch = pixels.shape[0], self.shape.side, self.shape.patch
         cut = (pixels.float() / _GREY_LEVELS - 1).view(batch, side, patch, side, patch, 3)
         # Channel, row, column: the order of a convolution's weight, which is what vLLM makes of this.
-        cut = cut.permute(0, 1, 3, 5, 2, 4).reshape(batch, side * side, 3 * patch * patch).bfloat16()
-        hidden: Tensor = self.patch(cut) + self.position.to(cut.dtype)
+        cut = cut.permute(0, 1, 3, 5, 2, 4).reshape(batch, side * side, 3 * patch * patch)
+        hidden: Tensor = self.patch(cut.to(compute_dtype())) + self.position.to(compute_dtype())
         for layer in self.layers:
             hidden = layer(hidden)
         return hidden
@@ -142,10 +143,10 @@ class Llava(nn.Module):
         mask: what sees what, [time, time]; without one, all that stands before.
         places: each token's position [time], where they do not simply count on.
         """
-        hidden = self.text.embedding(tokens).bfloat16()
+        hidden = self.text.embedding(tokens).to(compute_dtype())
         if seen is not None:
             end = image_at + seen.shape[1]
-            hidden = torch.cat((hidden[:, :image_at], self.projector(seen).bfloat16(), hidden[:, end:]), dim=1)
+            hidden = torch.cat((hidden[:, :image_at], self.projector(seen).to(hidden.dtype), hidden[:, end:]), dim=1)
         longest = tokens.shape[1] if places is None else int(places.max()) + 1
         cosine, sine = (table.to(hidden) for table in rotation(self.shape.text, longest))
         if places is not None:
