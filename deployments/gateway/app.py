@@ -9,8 +9,10 @@ from fastapi_offline import FastAPIOffline
 
 from cluster.settings import Settings
 from deployments.clients import Backends
-from deployments.gateway import documents, errors, experiments, health, openai
+from deployments.gateway import documents, errors, experiments, health
+from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import BodyLimit, RequestIds
+from deployments.gateway.openai import routes as openai
 
 REMEMBERED_RESPONSES = 256
 FORM_BYTES = 1024**2  # what a form may hold around the largest file
@@ -27,7 +29,8 @@ def build_app(backends: Backends, settings: Settings, *, behind_serve: bool = Fa
     )
     errors.install(app)
     window: deque[float] = deque(maxlen=REMEMBERED_RESPONSES)
-    app.include_router(openai.router(backends, settings))
+    chats = Chats(backends, settings)
+    app.include_router(openai.router(backends, settings, chats))
     app.include_router(health.router(backends, window))
     app.include_router(experiments.router(settings, backends.models))
     if backends.retriever is not None:

@@ -57,7 +57,10 @@ def train(
 
     course = _course(model)
     torch.set_num_threads(threads)
-    folder, goal = work or Path(".heliostat/training") / model, steps or (course.extension if base else course.recipe).steps
+    folder, goal = (
+        work or Path(".heliostat/training") / model,
+        steps or (course.extension if base else course.recipe).steps,
+    )
     if not fresh and loop.has_checkpoint(folder):
         training = loop.Training.resume(course, folder, steps=goal)
         console.print(f"Resuming at step {training.step}, after {training.elapsed_s / 60:.1f} min.")

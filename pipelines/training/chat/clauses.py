@@ -10,14 +10,14 @@ from random import Random
 
 from pipelines.training.chat.relations import Draw, Relation
 from pipelines.training.chat.values import clock, code, count, date, measure, money, thing, year
-from pipelines.training.chat.vocabulary import DAYS, Vocabulary
+from pipelines.training.chat.vocabulary import DAYS, Vocabulary, words_of
 from pipelines.training.chat.words import adjectives, gerund, nouns, past, plural, present, verbs
 
 _S, _V = "{s}", "{v}"
-_PREPOSITIONS = (
+_PREPOSITIONS = words_of(
     "with for from to at under through against near by on into behind after before during without over across "
     "to with for at from"
-).split()
+)
 _OPENINGS = (
     "In case of {noun},",
     "During the {noun},",
@@ -85,9 +85,7 @@ def _of_part(vocabulary: Vocabulary, kind: str) -> Relation:
         questions.append(f"{front} {verb.auxiliary} {doer} {rest}{left}{tail}?")
     if opening:
         questions = [*questions, *(f"{opening}{text[0].lower()}{text[1:]}" for text in questions)]
-    return Relation(
-        subject=kind, value=asked.value, statements=tuple(statements), questions=tuple(questions)
-    )
+    return Relation(subject=kind, value=asked.value, statements=tuple(statements), questions=tuple(questions))
 
 
 def _of_doer(vocabulary: Vocabulary, kind: str) -> Relation:
@@ -153,11 +151,15 @@ def _object(vocabulary: Vocabulary) -> Part:
     rng = vocabulary.rng
     if rng.random() < 0.5:
         value: Draw = rng.choice((thing, thing, Vocabulary.name, Vocabulary.person, code))
-        return Part(written=_V, asked=("Whom", "Who") if value is Vocabulary.person else ("What",), value=value, direct=True)
+        return Part(
+            written=_V, asked=("Whom", "Who") if value is Vocabulary.person else ("What",), value=value, direct=True
+        )
     noun = _noun(vocabulary)
     form = rng.choice((f"{noun} {_V}", f"the {noun} {_V}", f"the {noun} called {_V}", f"{_V} as its {noun}"))
     if form.startswith(_V):
-        return Part(written=form, asked=(f"What|as its {noun}", f"Which {noun}"), value=Vocabulary.name, direct=True)
+        return Part(
+            written=form, asked=(f"What|as its {noun}", f"Which {noun}"), value=Vocabulary.name, direct=True
+        )
     value = rng.choice((code, Vocabulary.name, Vocabulary.number))
     return Part(written=form, asked=(f"Which {noun}", f"What {noun}"), value=value, direct=True)
 
@@ -173,7 +175,7 @@ def _after_preposition(vocabulary: Vocabulary) -> Part:
     word = _preposition(rng)
     noun = _noun(vocabulary)
     if rng.random() < 0.3:
-        asked = (f"{word.capitalize()} which {noun}", f"Which {noun}|{word}")
+        asked: tuple[str, ...] = (f"{word.capitalize()} which {noun}", f"Which {noun}|{word}")
         return Part(written=f"{word} the {noun} {_V}", asked=asked, value=rng.choice((code, Vocabulary.name)))
     if rng.random() < 0.5:
         asked = (f"{word.capitalize()} whom", f"Who|{word}", f"Whom|{word}")
@@ -281,4 +283,3 @@ def _noun(vocabulary: Vocabulary) -> str:
 
 def _plain_verb(vocabulary: Vocabulary) -> str:
     return vocabulary.rng.choice(verbs(vocabulary.split))
-

@@ -74,7 +74,14 @@ _JSON_REQUESTS = (
 )
 
 
-_STATED = ("The {k} is {v}.", "{K}: {v}.", "Its {k} is {v}.", "{v} is the {k}.", "{K} = {v}.", "It has the {k} {v}.")
+_STATED = (
+    "The {k} is {v}.",
+    "{K}: {v}.",
+    "Its {k} is {v}.",
+    "{v} is the {k}.",
+    "{K} = {v}.",
+    "It has the {k} {v}.",
+)
 
 
 def one_word(rng: Random) -> Dialogue:

@@ -146,7 +146,9 @@ class Llava(nn.Module):
         hidden = self.text.embedding(tokens).to(compute_dtype())
         if seen is not None:
             end = image_at + seen.shape[1]
-            hidden = torch.cat((hidden[:, :image_at], self.projector(seen).to(hidden.dtype), hidden[:, end:]), dim=1)
+            hidden = torch.cat(
+                (hidden[:, :image_at], self.projector(seen).to(hidden.dtype), hidden[:, end:]), dim=1
+            )
         longest = tokens.shape[1] if places is None else int(places.max()) + 1
         cosine, sine = (table.to(hidden) for table in rotation(self.shape.text, longest))
         if places is not None:

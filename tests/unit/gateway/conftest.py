@@ -13,8 +13,10 @@ from cluster.engines.scripted import ScriptedEngine
 from cluster.settings import HashSettings, ScriptedSettings, Settings
 from cluster.types import ChatCall, EmbeddingCall, Embeddings, Health, ModelCard
 from deployments.clients import Backends
-from deployments.gateway import errors, health, openai
+from deployments.gateway import errors, health
+from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import BodyLimit, RequestIds
+from deployments.gateway.openai import routes as openai
 
 
 class LocalModel:
@@ -78,7 +80,7 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
     backends = Backends(models={"echo": model}, embedder=LocalEmbedder())
     app = FastAPI()
     errors.install(app)
-    app.include_router(openai.router(backends, settings))
+    app.include_router(openai.router(backends, settings, Chats(backends, settings)))
     app.include_router(health.router(backends, deque()))
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
     app.add_middleware(RequestIds)

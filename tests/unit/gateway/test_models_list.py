@@ -1,5 +1,5 @@
 from cluster.types import Capabilities, ModelCard, Task
-from deployments.gateway.openai import _listed
+from deployments.gateway.openai.routes import _listed
 
 
 async def test_the_list_says_what_a_model_can_do(client) -> None:

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from cluster.types import ModelCard
 from deployments.clients import Backends
-from deployments.gateway import errors, openai
+from deployments.gateway import errors
+from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import RequestIds
+from deployments.gateway.openai import routes as openai
 from tests.unit.engines.pictures import asked, encoded, plain, refused, url
 from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
 
@@ -39,7 +41,8 @@ async def app_of(*, stuck: bool = False) -> FastAPI:
     models = {"echo": Named(text, "echo"), "eye": Named(eye, "eye"), "late": Named(other, "late", stuck=stuck)}
     app = FastAPI()
     errors.install(app)
-    app.include_router(openai.router(Backends(models=models), settings_with()))
+    backends = Backends(models=models)
+    app.include_router(openai.router(backends, settings_with(), Chats(backends, settings_with())))
     app.add_middleware(RequestIds)
     return app
 

@@ -25,7 +25,7 @@ def test_settings_engines_and_stores_load_neither_ray_nor_torch() -> None:
 
 
 def test_the_gateway_loads_no_engine_library() -> None:
-    assert not loaded_by("deployments.gateway.openai") & {"ray", "torch", "vllm", "transformers"}
+    assert not loaded_by("deployments.gateway.openai.routes") & {"ray", "torch", "vllm", "transformers"}
 
 
 def test_cluster_is_ours_and_not_the_package_of_that_name() -> None:

@@ -1,0 +1,79 @@
+"""The OpenAI-compatible routes: models, chat completions, embeddings."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from cluster.settings import Settings
+from cluster.types import ModelCard
+from deployments.clients import Backends, ChatModel, Embedder
+from deployments.gateway import lifetimes
+from deployments.gateway.bodies import json_body
+from deployments.gateway.chats import Chats
+from deployments.gateway.openai.embeddings import EmbeddingInputs
+from deployments.gateway.principal import principal_of
+from deployments.gateway.wire import ChatRequest, EmbeddingRequest
+
+STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back
+
+
+def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
+    """The routes under `/v1`."""
+    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+    embeddings = EmbeddingInputs(backends, settings)
+
+    @routes.get("/models", summary="The models that are served")
+    async def list_models() -> dict[str, Any]:
+        cards = [await model.card() for model in backends.models.values()]
+        if backends.embedder is not None:
+            cards.append(await backends.embedder.card())
+        return {"object": "list", "data": [_listed(card) for card in cards]}
+
+    @routes.get("/models/{model_id:path}", summary="One model")
+    async def show_model(model_id: str) -> dict[str, Any]:
+        served: ChatModel | Embedder | None = backends.models.get(model_id)
+        if served is None and model_id == embeddings.model_id:
+            served = backends.embedder
+        if served is None:
+            raise chats.unknown(model_id)
+        return _listed(await served.card())
+
+    @routes.post(
+        "/chat/completions", summary="A chat completion, whole or streamed", openapi_extra=json_body(ChatRequest)
+    )
+    async def chat_completions(request: Request) -> Response:
+        return await _complete(request, chats)
+
+    @routes.post(
+        "/embeddings", summary="Embeddings of texts or token arrays", openapi_extra=json_body(EmbeddingRequest)
+    )
+    async def create_embeddings(request: Request) -> Response:
+        return await embeddings.create(request)
+
+    return routes
+
+
+async def _complete(request: Request, chats: Chats) -> Response:
+    chat = await chats.check(
+        await request.body(), request_id=request.state.request_id, principal=principal_of(request)
+    )
+    if chat.wanted.stream:
+        return await lifetimes.stream(chats.events(chat), timeout_s=chats.timeout_s, headers=STREAM_HEADERS)
+    answer = await lifetimes.while_connected(request, chats.whole(chat), timeout_s=chats.timeout_s)
+    return Response(answer, media_type="application/json")
+
+
+def _listed(card: ModelCard) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "object": "model",
+        "created": card.created,
+        "owned_by": "heliostat",
+        "task": str(card.capabilities.task),
+        "engine": card.engine,
+        "revision": card.revision,
+        "max_model_len": card.capabilities.context_length,
+        "capabilities": list(card.capabilities.names),
+        "memory_gib": None if card.memory_gib is None else round(card.memory_gib, 3),
+    }

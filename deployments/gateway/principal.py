@@ -1,0 +1,48 @@
+"""Who asks: every request has a principal, put into its state before any route sees it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from starlette.requests import HTTPConnection
+
+
+class Role(StrEnum):
+    """What somebody may do; each may do all that those before it may."""
+
+    VIEWER = "viewer"
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a principal may use; None is no limit. By minute, and at once."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. owner: whose data is seen and written; two principals of one owner share it.
+
+    models: ids that may be asked, None for all. scopes: areas of the API, None for all.
+    """
+
+    id: str
+    owner: str
+    role: Role
+    models: frozenset[str] | None = None
+    scopes: frozenset[str] | None = None
+    limits: Limits = Limits()
+
+
+LOCAL = Principal(id="local", owner="local", role=Role.ADMIN)
+"""Whoever can reach the port, where authentication is off."""
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who asks on a connection."""
+    principal: Principal = getattr(connection.state, "principal", LOCAL)
+    return principal
