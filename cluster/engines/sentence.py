@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cluster import torchvision_ops
 from cluster.engines.hub import fetch
 from cluster.engines.openmp import wait_asleep
+from cluster.engines.precision import computes_bfloat16
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, StartFailed
 from cluster.settings import HubSettings, SentenceSettings
@@ -243,8 +244,7 @@ def _dtype(name: str, device: str) -> Any:
         return getattr(torch, name)
     if device == "cuda":
         return torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if computes_bfloat16() else torch.float32
 
 
 def _checked(ids: Any, vocabulary: int, number: int) -> list[int]:

@@ -14,6 +14,7 @@ from cluster import torchvision_ops
 from cluster.engines.hub import fetch, fetch_beside
 from cluster.engines.images import Picture
 from cluster.engines.openmp import wait_asleep
+from cluster.engines.precision import on_cpu
 from cluster.engines.relay import Relay
 from cluster.engines.sampling import Sampling, defaults, device, seeded
 from cluster.engines.threaded import LoadedModel, Prompt
@@ -58,8 +59,10 @@ class TransformersModel:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
         self.images = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         kind = AutoModelForImageTextToText if self.images else AutoModelForCausalLM
-        model = kind.from_pretrained(folder, dtype=settings.dtype, trust_remote_code=trust)
-        self._model = model.to(device()).eval()
+        place = device()
+        dtype = on_cpu(settings.dtype) if place == "cpu" else settings.dtype
+        model = kind.from_pretrained(folder, dtype=dtype, trust_remote_code=trust)
+        self._model = model.to(place).eval()
         self._processor = _processor(folder, images=self.images, trust=trust)
         self._tokenizer = self._processor.tokenizer if self.images else self._processor
         self._decoder = copy.deepcopy(self._tokenizer)  # used by another thread, while this one encodes

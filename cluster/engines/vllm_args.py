@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from cluster.engines import precision
 from cluster.settings import HubSettings, VllmSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def server_arguments(
     arguments: dict[str, Any] = {
         "model": source,
         "served-model-name": model,
-        "dtype": settings.dtype,
+        "dtype": precision.on_cpu(settings.dtype) if cpu else settings.dtype,
         "max-num-seqs": settings.max_num_seqs,
         "tensor-parallel-size": settings.tensor_parallel_size,
         "scheduling-policy": "priority",  # interactive calls go before background ones

@@ -57,15 +57,12 @@ def train(
 
     course = _course(model)
     torch.set_num_threads(threads)
-    folder, goal = (
-        work or Path(".heliostat/training") / model,
-        steps or (course.extension if base else course.recipe).steps,
-    )
+    folder = work or Path(".heliostat/training") / model
     if not fresh and loop.has_checkpoint(folder):
-        training = loop.Training.resume(course, folder, steps=goal)
+        training = loop.Training.resume(course, folder, steps=steps)
         console.print(f"Resuming at step {training.step}, after {training.elapsed_s / 60:.1f} min.")
     else:
-        training = loop.Training.begin(course, folder, seed=seed, steps=goal, base=base)
+        training = loop.Training.begin(course, folder, seed=seed, steps=steps, base=base)
     with _display(model, training) as show:
         loop.train(training, work=folder, report=show)
     _publish(training, out or Path("models") / model)

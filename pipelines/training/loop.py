@@ -62,8 +62,12 @@ class Training:
         return self.step + (self.course.recipe.steps if self.recipe == self.course.extension else 0)
 
     @classmethod
-    def begin(cls, course: Course, work: Path, *, seed: int, steps: int, base: Path | None = None) -> "Training":
+    def begin(
+        cls, course: Course, work: Path, *, seed: int, steps: int | None = None, base: Path | None = None
+    ) -> "Training":
         """Start afresh: train the tokenizer, initialise the model; or both are those that `base` was exported with.
+
+        steps: in all; None takes the recipe's.
 
         Raises:
             FileNotFoundError: if `base` holds no model.
@@ -76,20 +80,21 @@ class Training:
         tokenizer.save(str(work / _TOKENIZER))
         rng = Random(seed)  # noqa: S311  # data, not secrets
         recipe = course.extension if base else course.recipe
-        return cls._of(course, recipe, tokenizer, model, rng, seed=seed, steps=steps)
+        return cls._of(course, recipe, tokenizer, model, rng, seed=seed, steps=steps or recipe.steps)
 
     @classmethod
-    def resume(cls, course: Course, work: Path, *, steps: int) -> "Training":
-        """Go on towards `steps` from the last checkpoint that leads there.
+    def resume(cls, course: Course, work: Path, *, steps: int | None = None) -> "Training":
+        """Go on towards `steps`, by default the recipe's, from the last checkpoint that leads there.
 
         Raises:
             FileNotFoundError: if there is none.
             ValueError: if it is of another recipe, or has gone further than that.
         """
-        saved = _checkpoint(work, steps)
-        recipe = saved["recipe"]
+        recipe = torch.load(work / _STABLE, weights_only=False)["recipe"]  # our own file
         if recipe not in (course.recipe, course.extension):
             raise ValueError(f"the checkpoint in {work} is of another recipe: start with --fresh")
+        steps = steps or recipe.steps
+        saved = _checkpoint(work, steps)
         if saved["step"] > max(steps, falls_at(recipe, steps)):
             raise ValueError(f"the checkpoint in {work} has gone {saved['step']} steps, {steps} were asked for")
         rng = Random()  # noqa: S311  # data, not secrets
