@@ -40,8 +40,8 @@ demo: install  ## start, ingest, ask, chat, sweep, report; ARGS=--exit stops aft
 run: install  ## serve CONFIG until Ctrl-C
 	$(BIN)/heliostat up $(CONFIG) $(ARGS)
 
-bench: install  ## the figures that README quotes, against `vllm serve` in the same run
-	$(BIN)/python benchmarks/serving.py $(ARGS)
+bench: install  ## against `vllm serve`, LiteLLM and Ray Serve LLM, each in the same run as ours
+	$(BIN)/python benchmarks/gateway.py $(ARGS)
 
 MODEL ?= spark-chat
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -33,11 +34,11 @@ class Figures:
     failed: int
 
 
-async def measure(url: str, model: str, load: Load) -> Figures:
-    """Run one load against one server."""
+async def measure(url: str, model: str, load: Load, headers: Mapping[str, str] | None = None) -> Figures:
+    """Run one load against one server. headers: sent with each request."""
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=120)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         todo = iter(range(load.requests))
         begun = perf_counter()
         results = await asyncio.gather(*(_client(session, url, model, load, todo) for _ in range(load.clients)))

@@ -19,6 +19,7 @@ from cluster.settings import ENGINES, Settings
 
 IMPORT_PATH = "deployments.app:build"
 ENVIRONMENT_PREFIX = "HELIOSTAT__"
+SECRETS = frozenset({"jwt_secret"})  # settings whose values no error repeats
 HF_ALIASES = {
     "HF_MODEL_PATH": ("hub", "model_path"),
     "HF_MAX_CACHED_MODELS": ("hub", "max_cached_models"),
@@ -85,6 +86,19 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
     """The data folder of commands that read no config: HELIOSTAT_HOME, or `.heliostat` here."""
     environ = os.environ if environ is None else environ
     return Path(environ.get("HELIOSTAT_HOME") or ".heliostat").expanduser().absolute()
+
+
+def database_url(environ: Mapping[str, str] | None = None) -> str:
+    """The database of commands that read no config: the environment's, or SQLite under the home."""
+    environ = os.environ if environ is None else environ
+    return environ.get(f"{ENVIRONMENT_PREFIX}STORES__DATABASE") or f"sqlite:///{home(environ) / 'heliostat.db'}"
+
+
+def credentials(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers that our own commands ask a server with: HELIOSTAT_API_KEY, where it is set."""
+    environ = os.environ if environ is None else environ
+    key = environ.get("HELIOSTAT_API_KEY")
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def environment() -> dict[str, str]:
@@ -168,6 +182,8 @@ def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ..
         message, hint = "missing", "this key is required"
     else:
         message, hint = first["msg"].removeprefix("Value error, "), f"got {first['input']!r}"[:120]
+        if keys and keys[-1] in SECRETS:
+            hint = "its value is not shown"
     return SettingsError(f"{where}: {'.'.join(keys) or 'args'}: {message}", hint=hint, param=".".join(keys))
 
 

@@ -9,27 +9,47 @@
     │   ├── EmptyDocument             empty_document              400
     │   ├── PathNotAllowed            path_not_allowed            400
     │   ├── ImageUrlNotAllowed        invalid_image_url           400
+    │   ├── ImageFetchFailed          image_fetch_failed          400
     │   ├── UnsupportedImage          unsupported_image_media_type 400
     │   ├── UnreadableImage           image_parse_error           400
     │   ├── ImageTooLarge             image_too_large             400
     │   ├── NothingToRun              empty_plan                  400
     │   └── PlanTooLarge              plan_too_large              400
+    ├── InvalidApiKey                 invalid_api_key             401
+    │   └── InvalidCredentials        invalid_credentials         401
+    ├── PermissionDenied              permission_denied           403
+    │   └── OriginNotAllowed          origin_not_allowed          403
     ├── NotFound                      not_found                   404
     │   ├── ModelNotFound             model_not_found             404
     │   ├── DocumentNotFound          document_not_found          404
-    │   └── ExperimentNotFound        experiment_not_found        404
+    │   ├── AccountNotFound           account_not_found           404
+    │   ├── KeyNotFound               key_not_found               404
+    │   ├── ExperimentNotFound        experiment_not_found        404
+    │   ├── ResponseNotFound          response_not_found          404
+    │   ├── UploadNotFound            file_not_found              404
+    │   ├── BatchNotFound             batch_not_found             404
+    │   ├── ConversationNotFound      conversation_not_found      404
+    │   └── StreamSessionNotFound     stream_session_not_found    404
     ├── MethodNotAllowed              method_not_allowed          405
     ├── Conflict                      conflict                    409
+    │   ├── AuthOff                   auth_off                    409
+    │   ├── IdempotencyMismatch       idempotency_mismatch        409
+    │   ├── IdempotencyInProgress     idempotency_in_progress     409     yes
+    │   ├── ConversationBusy          conversation_busy           409
     │   └── EmbedderMismatch          embedder_mismatch           409
     ├── PayloadTooLarge               payload_too_large           413
     ├── UnsupportedDocument           unsupported_document_type   415
+    ├── HeadersTooLarge               headers_too_large           431
     ├── Overloaded                    rate_limit_exceeded         429     yes
+    │   ├── NeverWithinLimit          rate_limit_exceeded         429
+    │   └── TooManyAttempts           too_many_attempts           429     yes
     ├── EngineFailure                 engine_error                500     yes
     ├── Unavailable                   unavailable                 503     yes
     │   ├── EngineDead                engine_dead                 503     yes
     │   └── ReplicaLost               replica_lost                503     yes
     ├── GenerationTimeout             generation_timeout          504
     ├── SettingsError                 invalid_settings            (exit 2)
+    │   └── AuthRequired              auth_required               (exit 2)
     └── ClusterError                  cluster_error               (exit 1)
         ├── PortTaken                 port_taken
         ├── AlreadyRunning            already_running
@@ -124,9 +144,15 @@ class PathNotAllowed(BadRequest):
 
 
 class ImageUrlNotAllowed(BadRequest):
-    """A picture that is not a base64 data URL: addresses are not fetched, files not opened."""
+    """A picture that is neither a base64 data URL nor at an address that may be asked; no file is opened."""
 
     code = "invalid_image_url"
+
+
+class ImageFetchFailed(BadRequest):
+    """A picture's address may be asked, and gave none."""
+
+    code = "image_fetch_failed"
 
 
 class UnsupportedImage(BadRequest):
@@ -159,6 +185,30 @@ class PlanTooLarge(BadRequest):
     code = "plan_too_large"
 
 
+class InvalidApiKey(HeliostatError):
+    """No credentials, or such as nobody has: a key or token that is unknown, expired or revoked."""
+
+    code, status = "invalid_api_key", 401
+
+
+class InvalidCredentials(InvalidApiKey):
+    """An account and password that do not belong together."""
+
+    code = "invalid_credentials"
+
+
+class PermissionDenied(HeliostatError):
+    """It is known who asks, and they may not do this."""
+
+    code, status = "permission_denied", 403
+
+
+class OriginNotAllowed(PermissionDenied):
+    """A browser asks for a page of another site, or by a name that is not this server's."""
+
+    code = "origin_not_allowed"
+
+
 class NotFound(HeliostatError):
     """No such thing."""
 
@@ -177,10 +227,52 @@ class DocumentNotFound(NotFound):
     code = "document_not_found"
 
 
+class AccountNotFound(NotFound):
+    """No account of that id or name."""
+
+    code = "account_not_found"
+
+
+class KeyNotFound(NotFound):
+    """No API key of that id."""
+
+    code = "key_not_found"
+
+
 class ExperimentNotFound(NotFound):
     """No experiment or sweep of that id."""
 
     code = "experiment_not_found"
+
+
+class ResponseNotFound(NotFound):
+    """No stored response, or item of one, of that id."""
+
+    code = "response_not_found"
+
+
+class UploadNotFound(NotFound):
+    """No stored file of that id, or it has expired."""
+
+    code = "file_not_found"
+
+
+class BatchNotFound(NotFound):
+    """No batch of that id."""
+
+    code = "batch_not_found"
+
+
+class ConversationNotFound(NotFound):
+    """No conversation of that id, or it was deleted."""
+
+    code = "conversation_not_found"
+
+
+class StreamSessionNotFound(NotFound):
+    """No stream session of that id, or it is too old to be kept."""
+
+    code = "stream_session_not_found"
 
 
 class MethodNotAllowed(HeliostatError):
@@ -193,6 +285,30 @@ class Conflict(HeliostatError):
     """The thing is not in a state that allows this."""
 
     code, status = "conflict", 409
+
+
+class AuthOff(Conflict):
+    """Accounts and keys mean nothing while authentication is off."""
+
+    code = "auth_off"
+
+
+class ConversationBusy(Conflict):
+    """A conversation whose last message is still being answered."""
+
+    code = "conversation_busy"
+
+
+class IdempotencyMismatch(Conflict):
+    """An Idempotency-Key that came before, with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class IdempotencyInProgress(Conflict):
+    """An Idempotency-Key whose first request still runs, for longer than a second one waits."""
+
+    code, retryable = "idempotency_in_progress", True
 
 
 class EmbedderMismatch(Conflict):
@@ -213,10 +329,28 @@ class UnsupportedDocument(HeliostatError):
     code, status = "unsupported_document_type", 415
 
 
+class HeadersTooLarge(HeliostatError):
+    """The request's headers are over the limit."""
+
+    code, status = "headers_too_large", 431
+
+
 class Overloaded(HeliostatError):
     """Queues are full; come back later."""
 
     code, status, retryable = "rate_limit_exceeded", 429, True
+
+
+class NeverWithinLimit(Overloaded):
+    """A request that alone asks for more than its key's limit; waiting does not help."""
+
+    retryable = False
+
+
+class TooManyAttempts(Overloaded):
+    """Too many wrong passwords; the account or the address waits."""
+
+    code = "too_many_attempts"
 
 
 class EngineFailure(HeliostatError):
@@ -253,6 +387,12 @@ class SettingsError(HeliostatError):
     """A settings file or variable that cannot be used; names file and key."""
 
     code, status = "invalid_settings", 500
+
+
+class AuthRequired(SettingsError):
+    """A server that other machines can reach, with authentication off."""
+
+    code = "auth_required"
 
 
 class ClusterError(HeliostatError):

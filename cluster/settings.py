@@ -3,6 +3,7 @@
 `cluster.config` reads it from files and the environment.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,6 +15,7 @@ WAITING_CPUS = 0.1  # logical CPUs of a deployment that only waits on others, su
 HF_TASKS = {"text-generation": "chat", "feature-extraction": "embedding"}
 ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat"}
 GPU_KINDS = ("vllm", "transformers")  # those that take a GPU where there is one
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
 class Strict(BaseModel):
@@ -172,7 +174,47 @@ class GatewaySettings(Strict):
     replicas: int = Field(1, ge=1)
     cpus: float = Field(0.1, gt=0)
     max_ongoing: int = Field(512, ge=1)
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = Field((), description="origins of pages that may ask: https://app.example")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _listed(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin!r} is no origin: list each as https://app.example, without a path or *")
+        return origins
+
+
+class AuthSettings(Strict):
+    """Who may ask. `off` makes everybody who reaches the port an admin, and is refused off loopback."""
+
+    mode: Literal["off", "on"] = "off"
+    jwt_secret: str | None = Field(
+        None, repr=False, description="32 bytes or more; None makes one and keeps it in the home's secrets/jwt"
+    )
+    access_minutes: int = Field(15, ge=1, le=60, description="life of a person's access token")
+    refresh_days: int = Field(14, ge=1, le=365, description="after that a person signs in again")
+    believed_s: float = Field(5.0, ge=0, le=5, description="how long a looked-up key or person is not looked up")
+    failures_by_account: int = Field(10, ge=1, description="wrong passwords in a window before 429")
+    failures_by_address: int = Field(50, ge=1, description="the same, of all accounts from one address")
+    failure_window_minutes: int = Field(15, ge=1, le=24 * 60)
+    trusted_proxies: int = Field(0, ge=0, le=8, description="proxies in front that add to X-Forwarded-For")
+    min_password: int = Field(10, ge=8, le=128, description="characters")
+    hash_memory_kib: int = Field(64 * 1024, ge=8, description="argon2id's memory")
+    hash_rounds: int = Field(3, ge=1, description="argon2id's passes over it")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _unquoted(cls, mode: Any) -> Any:
+        # YAML reads a bare `on` as true.
+        return ("off", "on")[mode] if isinstance(mode, bool) else mode
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _strong(cls, secret: str | None) -> str | None:
+        if secret is not None and (len(secret.encode()) < 32 or len(set(secret)) < 8):
+            raise ValueError("too weak: 32 random bytes or more, such as from `openssl rand -base64 32`")
+        return secret
 
 
 class StreamingSettings(Strict):
@@ -181,10 +223,39 @@ class StreamingSettings(Strict):
     max_events_per_chunk: int = Field(50, ge=1, description="events joined into one chunk at most")
 
 
+class RateSettings(Strict):
+    """What each key may use where it says nothing of its own; None is no limit. By minute, and at once.
+
+    Several gateways count together in Redis; without it each counts by itself.
+    """
+
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    concurrent_requests: int | None = Field(None, ge=1)
+    unsaid_answer_tokens: int = Field(
+        256, ge=0, description="reserved for an answer whose length its request does not limit"
+    )
+    redis: str | None = Field(None, repr=False, description="redis:// URL that several gateways count in")
+    redis_away: Literal["open", "closed"] = Field(
+        "open", description="while Redis does not answer: requests go on unlimited, or get 503"
+    )
+
+
+class QueueSettings(Strict):
+    """The fair queue in front of each model, in each gateway. How many may wait is the model's max_queued."""
+
+    at_once: int | None = Field(
+        None, ge=1, description="of a model's requests; None: max_ongoing of all its replicas, by gateway"
+    )
+    max_wait_ms: int = Field(60_000, ge=1, description="of an interactive request; past it 429")
+    background_share: float = Field(0.75, gt=0, le=1, description="of the places that background work may take")
+
+
 class LimitSettings(Strict):
     """What a request may cost. Sizes in bytes, times in milliseconds."""
 
     max_body_bytes: int = Field(32 * 1024**2, ge=1024)
+    max_header_bytes: int = Field(32 * 1024, ge=1024, description="of all headers' names and values together")
     max_messages: int = Field(2048, ge=1)
     max_embedding_inputs: int = Field(2048, ge=1)
     max_embedding_characters: int = Field(4_000_000, ge=1, description="of one request's texts together")
@@ -192,7 +263,17 @@ class LimitSettings(Strict):
     max_image_bytes: int = Field(20 * 1024**2, ge=1, description="of one encoded picture")
     max_image_side: int = Field(4096, ge=1, description="pixels; a longer picture is scaled down to it")
     max_image_pixels: int = Field(40_000_000, ge=1, description="of one request's pictures together")
+    image_urls: Literal["refused", "public"] = Field(
+        "public", description="whether pictures are fetched from http(s) addresses that are not private"
+    )
+    image_hosts: tuple[str, ...] = Field(
+        (), description="exact hosts that may be private, such as a store of yours"
+    )
+    image_ports: tuple[int, ...] = Field((80, 443), description="ports that pictures are fetched from")
+    image_fetch_timeout_ms: int = Field(10_000, ge=1, description="of one picture, redirects included")
     generation_timeout_ms: int = Field(600_000, ge=1)
+    rates: RateSettings = RateSettings()
+    queue: QueueSettings = QueueSettings()
 
 
 class DocumentSettings(Strict):
@@ -235,6 +316,67 @@ class SweepSettings(Strict):
     retries: int = Field(2, ge=0, description="tries again of a cell whose error a retry can help")
 
 
+class ResponseSettings(Strict):
+    """Stored responses of /v1/responses."""
+
+    keep_days: int = Field(30, ge=1, description="responses are stored this long")
+    max_background: int = Field(64, ge=1, description="background responses at once in a gateway; past it 429")
+
+
+class FileSettings(Strict):
+    """Files of the OpenAI surface, kept under the home. Sizes in bytes."""
+
+    max_bytes: int = Field(512 * 1024**2, ge=1, description="of one upload")
+    max_owner_bytes: int = Field(20 * 1024**3, ge=1, description="of all that one owner keeps")
+
+
+class CacheSettings(Strict):
+    """Answers that are given again to the same request of the same owner. Sizes in bytes.
+
+    Off by default: whoever measures a model, in a benchmark or by hand, would measure the cache. redis: where
+    several gateways share it; None is each gateway's own memory, which alone max_bytes and max_entries bound.
+    """
+
+    enabled: bool = False
+    redis: str | None = Field(None, repr=False, description="redis:// URL; not the Redis of stores.redis")
+    ttl_s: float = Field(3600.0, gt=0)
+    max_bytes: int = Field(256 * 1024**2, ge=1)
+    max_entries: int = Field(100_000, ge=1)
+    max_entry_bytes: int = Field(1024**2, ge=1, description="an answer over this is not stored")
+
+
+class BatchSettings(Strict):
+    """OpenAI's batches. in_flight: lines of one batch that wait on a model at once."""
+
+    max_lines: int = Field(50_000, ge=1)
+    max_running: int = Field(2, ge=1, description="batches at once; each is a process, further ones wait")
+    in_flight: int = Field(8, ge=1, le=4096)
+    retries: int = Field(5, ge=0, description="tries again of a line whose error a retry can help")
+    restarts: int = Field(3, ge=0, description="new jobs for a batch whose jobs die before they store a line")
+
+
+class ConversationSettings(Strict):
+    """Conversations, and the stream sessions that answer in them. model: None takes the first chat model."""
+
+    model: str | None = Field(None, description="for conversations that name none; None: the first chat model")
+    resume_grace_s: float = Field(
+        30.0, ge=0, description="an answer that nobody reads goes on so long: time to find a network again"
+    )
+    flush_ms: int = Field(
+        200, ge=5, le=1000, description="how often new text is stored and stop requests of others are seen"
+    )
+    lost_after_s: float = Field(
+        15.0, gt=0, description="silence after which a gateway is dead; above the clocks' difference of two nodes"
+    )
+    shutdown_s: float = Field(5.0, ge=0, description="for storing the ends of running answers when a gateway stops")
+    max_active: int = Field(16, ge=1, description="answers that one owner has running at once; past it 429")
+    kept_sessions: int = Field(1000, ge=1, description="ended stream sessions of one owner; older ones are dropped")
+    buffered_events: int = Field(1024, ge=8, description="of one answer in memory; who lags reads the database")
+    answer_share: float = Field(
+        0.25, gt=0, lt=1, description="of the context kept free for an answer whose length nobody limits"
+    )
+
+
 class VectorSettings(Strict):
     """The vector store: `embedded` (one owner process), `server` (a Chroma server) or `memory` (the fake)."""
 
@@ -264,10 +406,16 @@ class Settings(Strict):
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     hub: HubSettings = HubSettings()
     gateway: GatewaySettings = GatewaySettings()
+    auth: AuthSettings = AuthSettings()
     streaming: StreamingSettings = StreamingSettings()
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     sweeps: SweepSettings = SweepSettings()
+    responses: ResponseSettings = ResponseSettings()
+    files: FileSettings = FileSettings()
+    batches: BatchSettings = BatchSettings()
+    cache: CacheSettings = CacheSettings()
+    conversations: ConversationSettings = ConversationSettings()
     stores: StoreSettings = StoreSettings()
 
     @field_validator("models")
@@ -287,6 +435,9 @@ class Settings(Strict):
             )
         if len(self.embedding_models) > 1:
             raise ValueError("one embedding model at most: all collections share it")
+        talker = self.conversations.model
+        if talker is not None and talker not in {model.id for model in self.chat_models}:
+            raise ValueError(f"conversations.model {talker!r} is not one of the chat models")
         wanted = self.documents.answer_model
         if wanted is not None and wanted not in {model.id for model in self.chat_models}:
             raise ValueError(f"documents.answer_model {wanted!r} is not one of the chat models")

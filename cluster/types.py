@@ -26,12 +26,20 @@ class Priority(StrEnum):
     BACKGROUND = "background"
 
 
+class CallKind(StrEnum):
+    """What a call asks of a model: an answer to messages, or a raw prompt gone on with."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a loaded model can do.
 
     context_length: tokens of prompt plus completion. dimensions: of an embedding, 0 for chat models.
-    parameters: the names of the request parameters that this engine honours.
+    parameters: the names of the request parameters that this engine honours. completion: the same for raw
+    completions, empty where it makes none.
     """
 
     task: Task
@@ -39,6 +47,7 @@ class Capabilities:
     images: bool = False
     dimensions: int = 0
     parameters: frozenset[str] = frozenset()
+    completion: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,14 +75,88 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCall:
-    """One chat completion on its way to a replica.
+    """One chat completion on its way to a replica, or a raw one.
 
-    body: a JSON object, already checked by the gateway (or written by a pipeline), in OpenAI's shape.
+    body: a JSON object, already checked by the gateway (or written by a pipeline), in OpenAI's shape of the kind.
     """
 
     body: bytes
     request_id: str
     priority: Priority = Priority.INTERACTIVE
+    kind: CallKind = CallKind.CHAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTiming:
+    """Where a call's time went, in seconds; None is what nobody measured.
+
+    queue_s: waiting for a place in the engine's batch. prefill_s: from then, or from the call's arrival where
+    queue_s is None, to the first token. spent_s: in the replica, until what carries this left it.
+    """
+
+    queue_s: float | None = None
+    prefill_s: float | None = None
+    spent_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatAnswer:
+    """A whole answer, or the first item of a streamed one, with its timing; further items are bare bytes."""
+
+    body: bytes
+    timing: EngineTiming
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizeCall:
+    """A text, or a conversation, whose tokens are wanted.
+
+    body: a JSON object in vLLM's shape: `prompt`, or `messages` with their `tools`; and `add_special_tokens`,
+    `add_generation_prompt`, `continue_final_message`, `chat_template_kwargs`, `return_token_strs`.
+    """
+
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenized:
+    """Tokens as the model reads them. texts: each as the vocabulary writes it, None unless asked for."""
+
+    tokens: tuple[int, ...]
+    texts: tuple[str, ...] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCall:
+    """One line of a batch on its way to the gateway. endpoint: its path. body: a JSON object, not yet checked.
+
+    owner, models: who the batch is of, and what they may ask (None for all).
+    """
+
+    endpoint: str
+    body: bytes
+    request_id: str
+    owner: str
+    models: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineAnswer:
+    """What the gateway answered to a line. status, body: as an HTTP client sees them.
+
+    retryable: whether the same line may go well later. retry_after_s: the advised wait, None where none was.
+    """
+
+    status: int
+    body: bytes
+    retryable: bool = False
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ COMMANDS = {
     "demo": Command(
         module="deployments.demo", attribute="demo", help="Serve, retrieve and sweep, with one report."
     ),
+    "users": Command(module="deployments.accounts", attribute="app", help="Make and disable accounts."),
+    "keys": Command(module="deployments.accounts", attribute="app", help="Make and revoke API keys."),
     "ask": Command(module="deployments.ask", attribute="ask", help="Answer a question from the documents."),
     "ingest": Command(module="pipelines.__main__", attribute="app", help="Store documents."),
     "sweep": Command(module="pipelines.__main__", attribute="app", help="Run and show parameter sweeps."),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cluster.config import home
+from cluster.config import credentials, home
 from cluster.errors import BadRequest, ClusterError, HeliostatError, NotRunning
 from cluster.runtime.state import read_state
 
@@ -36,7 +36,9 @@ def request(url: str, body: dict[str, Any]) -> dict[str, Any]:
     import httpx
 
     try:
-        response = httpx.post(f"{url.rstrip('/')}/api/v1/rag/query", json=body, timeout=TIMEOUT_S)
+        response = httpx.post(
+            f"{url.rstrip('/')}/api/v1/rag/query", json=body, headers=credentials(), timeout=TIMEOUT_S
+        )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequest(f"{url!r} is no URL to ask: {error}", hint="--url http://127.0.0.1:8000") from None
     except httpx.TransportError as error:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cluster.serve_errors import translate
+from cluster.timing import tell
 from cluster.types import (
     Answer,
+    ChatAnswer,
     ChatCall,
     Chunk,
     Document,
@@ -22,6 +24,8 @@ from cluster.types import (
     Health,
     ModelCard,
     Passage,
+    TokenizeCall,
+    Tokenized,
 )
 from pipelines.documents.parsed import ParsedDocument
 
@@ -46,6 +50,14 @@ class ChatModel(Protocol):
         """Server-sent events, several to an item where they came faster than they left."""
         ...
 
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text, or of messages in the model's template."""
+        ...
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        ...
+
     async def health(self) -> Health:
         """How a replica is, and its load: `running` is the calls it is answering."""
         ...
@@ -60,6 +72,14 @@ class Embedder(Protocol):
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         """Vectors in the order of the inputs."""
+        ...
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text."""
+        ...
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
         ...
 
 
@@ -113,18 +133,32 @@ class ChatModelClient:
 
     async def chat(self, call: ChatCall) -> bytes:
         """One `chat.completion`, as JSON."""
-        return cast(bytes, await _reply(self._unary.chat.remote(call)))
+        answer = cast(ChatAnswer, await _reply(self._unary.chat.remote(call)))
+        tell(answer.timing)
+        return answer.body
 
     async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         """Server-sent events; closing the iterator stops the generation."""
         response: Any = self._stream.stream.remote(call)
         try:
             async for item in response:
-                yield cast(bytes, item)
+                if isinstance(item, ChatAnswer):  # the first
+                    tell(item.timing)
+                    yield item.body
+                else:
+                    yield cast(bytes, item)
         except Exception as error:  # the border of the process: everything is translated here, once
             raise translate(error) from error
         finally:
             response.cancel()
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text, or of messages in the model's template."""
+        return cast(Tokenized, await _reply(self._unary.tokenize.remote(call)))
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return cast(str, await _reply(self._unary.detokenize.remote(tuple(tokens))))
 
     async def health(self) -> Health:
         """How a replica is, and its load."""
@@ -144,6 +178,14 @@ class EmbedderClient:
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         """Vectors in the order of the inputs."""
         return cast(Embeddings, await _reply(self._handle.embed.remote(call)))
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text."""
+        return cast(Tokenized, await _reply(self._handle.tokenize.remote(call)))
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return cast(str, await _reply(self._handle.detokenize.remote(tuple(tokens))))
 
 
 class ChunkingEmbedderClient(EmbedderClient):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cluster.config import home, load_config
+from cluster.config import credentials, home, load_config
 from cluster.engines.source import project_root
 from cluster.errors import HeliostatError, NotRunning
 from cluster.runtime import ports
@@ -115,7 +115,7 @@ def _heliostat(command: str, step: str, *arguments: str) -> None:
 
 
 def _steps(state: ClusterState) -> Iterator[Line]:
-    with httpx.Client(base_url=state.url, timeout=TIMEOUT_S) as client:
+    with httpx.Client(base_url=state.url, headers=credentials(), timeout=TIMEOUT_S) as client:
         model = load_config(state.config).settings.chat_models[0].id
         steps: dict[str, Callable[[], Line]] = {
             "Documents": lambda: _ingest(client),

@@ -1,17 +1,19 @@
-"""`python -m pipelines`: documents, sweeps and training from the command line."""
+"""`python -m pipelines`: documents, sweeps, batches and training from the command line."""
 
 import typer
 
 from cluster.console.terminal import run
+from pipelines.batches.command import app as batches
 from pipelines.documents.command import ingest
 from pipelines.sweeps.command import app as sweeps
 from pipelines.training.__main__ import app as training
 
 app = typer.Typer(
-    help="Work over many rows: documents, sweeps, training.", no_args_is_help=True, add_completion=False
+    help="Work over many rows: documents, sweeps, batches, training.", no_args_is_help=True, add_completion=False
 )
 app.command("ingest")(ingest)
 app.add_typer(sweeps, name="sweep")
+app.add_typer(batches, name="batch")
 app.add_typer(training, name="train")
 
 

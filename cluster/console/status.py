@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from cluster.config import credentials
 from cluster.errors import ClusterError
 from cluster.runtime import processes
 from cluster.runtime.dashboard import open_dashboard
@@ -118,7 +119,7 @@ def _application(name: str, item: dict[str, Any]) -> ApplicationStatus:
 def _models(url: str) -> tuple[str, ...] | None:
     """Ids of the models that the endpoint serves; None where it does not answer."""
     try:
-        answer = httpx.get(f"{url}/v1/models", timeout=5.0, trust_env=False)
+        answer = httpx.get(f"{url}/v1/models", headers=credentials(), timeout=5.0, trust_env=False)
         answer.raise_for_status()
         return tuple(item["id"] for item in answer.json()["data"])
     except httpx.HTTPStatusError as error:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cluster.errors import BadRequest, ContextTooLong, UnsupportedParameter
 
 UNION_TAGS = ("str", "list[", "tuple[", "int", "float", "bool", "dict", "function-", "constrained-", "lax-or")
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="Generation")
 CHOICES_MAX = 128  # as at OpenAI: every choice takes a slot of the engine
 
 
@@ -28,7 +28,7 @@ class StreamOptions(_Wire):
 
 
 class Generation(_Wire):
-    """The parameters that every chat engine honours; user and metadata are labels, for the client's own use."""
+    """The parameters that every chat engine honours; LABELS are for the client's own use."""
 
     model: str | None = None
     stream: bool = False
@@ -42,6 +42,12 @@ class Generation(_Wire):
     stop: str | tuple[str, ...] | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    # What OpenAI's clients send to say: as you do anyway.
+    store: Literal[False] | None = None
+    service_tier: Literal["auto", "default"] | None = None
+    modalities: tuple[Literal["text"]] | None = None
 
     @property
     def limit(self) -> int | None:
@@ -95,6 +101,8 @@ class ChatRequest(Generation):
 
 
 GENERATION = frozenset(Generation.model_fields)
+LABELS = frozenset({"user", "metadata", "prompt_cache_key", "safety_identifier"})
+NOTHING = frozenset({"store", "service_tier", "modalities"})  # only values that change nothing are taken
 PARAMETERS = frozenset(ChatRequest.model_fields)
 
 
@@ -102,17 +110,13 @@ def parse(body: bytes) -> ChatRequest:
     """Read a request of text. Raises UnsupportedParameter and BadRequest, both with the JSON path."""
     given = read_object(body)
     check_known(given, PARAMETERS)
-    request = _validate(ChatRequest, {name: value for name, value in given.items() if value is not None})
-    _check_stream_options(request)
-    return request
+    return validated(ChatRequest, {name: value for name, value in given.items() if value is not None})
 
 
 def check_generation(given: Mapping[str, Any]) -> Generation:
     """Check the parameters that every engine honours, among others. Raises BadRequest with the JSON path."""
     known = {name: value for name, value in given.items() if name in GENERATION and value is not None}
-    generation = _validate(Generation, known)
-    _check_stream_options(generation)
-    return generation
+    return validated(Generation, known)
 
 
 def check_known(given: Mapping[str, Any], honoured: frozenset[str]) -> None:
@@ -149,24 +153,27 @@ def refusal(error: ValidationError) -> BadRequest:
     return BadRequest(f"{param}: {message}" if param else message, param=param or None)
 
 
-def room(prompt_tokens: int, limit: int | None, context_length: int) -> int:
+def room(prompt_tokens: int, limit: int | None, context_length: int, *, param: str = "messages") -> int:
     """How many tokens may be generated, at least 1. Raises ContextTooLong in OpenAI's words."""
     wanted = limit if limit is not None else 1
     if prompt_tokens + wanted > context_length:
         raise ContextTooLong(
             f"This model's maximum context length is {context_length} tokens. However, you requested "
-            f"{prompt_tokens + wanted} tokens ({prompt_tokens} in the messages, {wanted} in the completion). "
-            "Please reduce the length of the messages or completion.",
-            param="messages",
+            f"{prompt_tokens + wanted} tokens ({prompt_tokens} in the {param}, {wanted} in the completion). "
+            f"Please reduce the length of the {param} or completion.",
+            param=param,
         )
     return limit if limit is not None else context_length - prompt_tokens
 
 
-def _validate(kind: type[Model], given: Mapping[str, Any]) -> Model:
+def validated(kind: type[Model], given: Mapping[str, Any]) -> Model:
+    """The parameters as their model. Raises BadRequest with the JSON path."""
     try:
-        return kind.model_validate_json(json.dumps(given))  # as JSON, because strict arrays are tuples there
+        request = kind.model_validate_json(json.dumps(given))  # as JSON, because strict arrays are tuples there
     except ValidationError as error:
         raise refusal(error) from None
+    _check_stream_options(request)
+    return request
 
 
 def _check_stream_options(request: Generation) -> None:

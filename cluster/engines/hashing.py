@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from cluster.engines.words import no_vocabulary, word_tokens
 from cluster.errors import BadRequest, UnsupportedParameter
 from cluster.settings import HashSettings
-from cluster.types import Capabilities, Embeddings, Task
+from cluster.types import Capabilities, Embeddings, Task, Tokenized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +60,14 @@ class HashEmbedder:
     def tokenize(self, text: str) -> list[tuple[int, int]]:
         """The spans of words and punctuation marks."""
         return [match.span() for match in TOKEN.finditer(text)]
+
+    def encode(self, text: str, *, special: bool, strings: bool) -> Tokenized:  # noqa: ARG002  # the promise has it
+        """Words and punctuation marks by their hashes; there are no special tokens."""
+        return word_tokens(TOKEN.findall(text.lower()), strings=strings)
+
+    def decode(self, tokens: Sequence[int]) -> str:  # noqa: ARG002  # the promise has it
+        """Refused: a hash does not say what it was of."""
+        raise no_vocabulary("This embedder")
 
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> WordBatch:
         """Split into words. Raises BadRequest for an empty text, UnsupportedParameter for token ids."""

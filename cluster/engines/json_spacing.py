@@ -4,6 +4,7 @@ Where blanks are free, a small model that would rather say something else writes
 These spaces are what most models write of themselves; without any, they do worse.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,11 @@ def spaced_request(fields: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(fields)
     wanted, outputs = made.get("response_format"), made.get("structured_outputs")
     if isinstance(outputs, Mapping) and "json" in outputs:
-        made["structured_outputs"] = {**outputs, "json": spaced(outputs["json"])}
+        schema = outputs["json"]
+        schema = json.loads(schema) if isinstance(schema, str) else schema
+        made["structured_outputs"] = {**outputs, "json": spaced(schema)}
+    elif isinstance(outputs, Mapping) and outputs.get("json_object"):
+        made["structured_outputs"] = {"json": spaced({"type": "object"})}
     if not isinstance(wanted, Mapping):
         return made
     holder = wanted.get("json_schema")

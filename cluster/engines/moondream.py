@@ -6,7 +6,7 @@ and not by `from_pretrained`, which in Transformers 5 needs a `post_init` that t
 counted, and an answer halted, where it decodes each one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from cluster.engines.images import Picture
 from cluster.engines.relay import Relay
 from cluster.engines.sampling import Sampling, defaults, device, seeded
 from cluster.engines.threaded import Prompt
+from cluster.engines.tokenizing import Tokenizing, within
 from cluster.engines.weights import folder_revision
-from cluster.errors import BadRequest, StartFailed
+from cluster.errors import BadRequest, StartFailed, UnsupportedParameter
 from cluster.settings import TransformersSettings
+from cluster.types import Tokenized
 
 CONTEXT = 2048  # the length of the cache that its code makes
 CLASS = "hf_moondream.HfMoondream"
@@ -41,6 +43,7 @@ class Moondream:
         self._steps = _Steps(self._inner._decode_one_tok)
         self._inner._decode_one_tok = self._steps
         self.images = True
+        self.raw = False  # its code puts its own template around every question
         self.context_length = min(context_length or CONTEXT, CONTEXT)
         self.revision = folder_revision(folder)
         self.parameters: frozenset[str] = frozenset()  # its code knows temperature and top_p, and nothing further
@@ -61,6 +64,24 @@ class Moondream:
             raise BadRequest("There is neither a question nor a picture", param="messages.0.content")
         image = pictures[0].image if pictures else None
         return Prompt(tokens=self._count(question, seen=image is not None), inputs=(image, question))
+
+    def prepare_raw(self, prompt: str | tuple[int, ...]) -> Prompt:  # noqa: ARG002  # the promise has it
+        """Never called: see `raw`."""
+        raise UnsupportedParameter("This model takes no raw prompts", hint="ask it a question", param="prompt")
+
+    def tokenize(self, wanted: Tokenizing) -> Tokenized:
+        """The tokens of a text. Messages have no text of their own here: the model's code joins tokens."""
+        if wanted.prompt is None:
+            raise UnsupportedParameter("This model tokenises texts only", hint="send a prompt", param="messages")
+        encoding = self._inner.tokenizer.encode(wanted.prompt)
+        texts = tuple(encoding.tokens) if wanted.return_token_strs else None
+        return Tokenized(tokens=tuple(encoding.ids), texts=texts)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        tokenizer = self._inner.tokenizer
+        known = within(tokens, tokenizer.get_vocab_size())
+        return str(tokenizer.decode(known, skip_special_tokens=False))
 
     def generate(self, prompt: Prompt, wanted: Sampling, relay: Relay) -> None:
         """Say the answer as its code yields it, a few words at a time."""

@@ -8,7 +8,7 @@ speaks OpenAI's chat completion objects; an embedding engine computes in three n
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cluster.types import Capabilities, ChatCall, Embeddings
+from cluster.types import Capabilities, ChatCall, Embeddings, TokenizeCall, Tokenized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class ChatEngine(Protocol):
         ...
 
     async def chat(self, call: ChatCall) -> bytes:
-        """Answer with one `chat.completion` as JSON.
+        """Answer with one `chat.completion` as JSON, a call of kind completion with one `text_completion`.
 
         Raises BadRequest, ContextTooLong, UnsupportedParameter, EngineFailure, EngineDead. Cancelling the
         task stops the generation and frees its slot.
@@ -54,6 +54,14 @@ class ChatEngine(Protocol):
         Ends with `data: [DONE]`. Raises as `chat` does, before the first item wherever that is possible.
         Closing the iterator stops the generation and frees its slot.
         """
+        ...
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text or of messages. Raises BadRequest, UnsupportedParameter, EngineDead."""
+        ...
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens. Raises BadRequest for one outside the vocabulary, EngineDead."""
         ...
 
 
@@ -76,6 +84,14 @@ class EmbeddingEngine(Protocol):
 
     def tokenize(self, text: str) -> list[tuple[int, int]]:
         """The character spans of the text's tokens, without special tokens and without truncation."""
+        ...
+
+    def encode(self, text: str, *, special: bool, strings: bool) -> Tokenized:
+        """The text's tokens, whole. special: with those around every input. strings: as texts, too."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens. Raises BadRequest for one outside the vocabulary."""
         ...
 
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Any:

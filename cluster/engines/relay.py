@@ -41,8 +41,8 @@ class Relay:
 
     def end(self, reason: str) -> None:
         """No more text comes. reason: `stop` or `length`, unless a stop string has appeared."""
-        text = self._matcher.flush()
-        self._put(Delta(index=self._index, text=text, finish_reason="stop" if self._matcher.stopped else reason))
+        text, met = self._matcher.flush(), self._matcher.met
+        self._put(Delta(index=self._index, text=text, finish_reason=reason if met is None else "stop", met=met))
 
     def fail(self, error: Exception) -> None:
         """No more text comes, for this reason."""

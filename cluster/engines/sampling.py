@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from cluster.engines.chat_request import Generation
+from cluster.engines.raw_prompts import CompletionRequest
 from cluster.settings import GenerationDefaults
 
 NEUTRAL: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -19,6 +20,10 @@ class SampledRequest(Generation):
     top_k: int | None = Field(None, ge=-1, description="-1 and 0 are all tokens")
     min_p: float | None = Field(None, ge=0, le=1)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
+
+
+class SampledCompletion(CompletionRequest, SampledRequest):
+    """The same, for a raw prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,28 +4,43 @@ The rule: the last user message is echoed word by word. A prompt with numbered p
 answered from passage 1, with its number. A seed and a temperature above 0 move words about, further with a
 higher temperature or top_p; the same seed always moves them the same way. Without a seed nothing moves.
 Where the settings let it see, a picture is the words for its size and the colour in its middle, such as
-`[96x96 #ff0000]`. A token is a word.
+`[96x96 #ff0000]`. A raw prompt is gone on with by its own words. A token is a word.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import cycle, islice
 
-from cluster.engines.chat_request import PARAMETERS, ChatRequest, parse, read_object, room
+from cluster.engines.chat_request import PARAMETERS, ChatRequest, Generation, parse, read_object, room
 from cluster.engines.completions import Delta, Writer, events, whole
 from cluster.engines.images import Picture, has_pictures, read_aside
+from cluster.engines.raw_prompts import COMPLETION, CompletionRequest, TextWriter, read_completion
 from cluster.engines.stopping import StopMatcher
+from cluster.engines.tokenizing import read
+from cluster.engines.words import no_vocabulary, word_tokens
 from cluster.errors import EngineDead, EngineFailure
 from cluster.settings import LimitSettings, ScriptedSettings
-from cluster.types import Capabilities, ChatCall, Task
+from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 FIRST_PASSAGE = re.compile(r"\[1\]\s*(.+?)(?=\n\s*\[\d+\]|\n\s*Question:|\Z)", re.DOTALL)
 QUESTION = re.compile(r"^\s*Question:", re.MULTILINE)
 NOTHING_SAID = "(silence)"  # an answer has at least one token, also to a message without words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One prompt. param: where it stands in the request. text: what is said of it. lead: before the first word."""
+
+    tokens: int
+    text: str
+    param: str = "messages"
+    lead: str = ""
 
 
 class ScriptedEngine:
@@ -56,6 +71,7 @@ class ScriptedEngine:
             context_length=self._context_length,
             images=self._settings.images,
             parameters=PARAMETERS,
+            completion=COMPLETION,
         )
 
     @property
@@ -86,18 +102,46 @@ class ScriptedEngine:
 
     async def chat(self, call: ChatCall) -> bytes:
         """Answer with one `chat.completion`."""
-        request = await self._read(call)
-        return await whole(self._writer(request, call), request.choices, self._deltas(request))
+        request, asked = await self._read(call)
+        choices = len(asked) * request.choices
+        return await whole(self._writer(request, asked, call), choices, self._deltas(request, asked))
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
         """Answer with server-sent events."""
-        request = await self._read(call)
-        source = events(self._writer(request, call), request.choices, self._deltas(request))
+        request, asked = await self._read(call)
+        choices = len(asked) * request.choices
+        source = events(self._writer(request, asked, call), choices, self._deltas(request, asked))
         async with aclosing(source) as lines:
             async for line in lines:
                 yield line
 
-    async def _read(self, call: ChatCall) -> ChatRequest:
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """Words by their hashes; of messages, those of all."""
+        await self.check_health()
+        wanted = read(call)
+        if wanted.messages is None:
+            text = wanted.prompt or ""
+        else:
+            request = parse(json.dumps({"messages": wanted.messages}).encode())
+            text = " ".join(message.text for message in request.messages)
+        return word_tokens(text.split(), strings=wanted.return_token_strs)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:  # noqa: ARG002  # the promise has it
+        """Refused: a hash does not say what it was of."""
+        raise no_vocabulary(self._model)
+
+    async def _read(self, call: ChatCall) -> tuple[Generation, tuple[Asked, ...]]:
+        """The request, and what is asked in it."""
+        if call.kind is CallKind.CHAT:
+            chat = await self._read_chat(call)
+            return chat, (Asked(tokens=_prompt_tokens(chat), text=_answer(chat)),)
+        raw = read_completion(call.body, CompletionRequest, COMPLETION)
+        if not all(isinstance(prompt, str) for prompt in raw.prompts):
+            raise no_vocabulary(self._model, "prompt")
+        texts = [str(prompt) for prompt in raw.prompts]
+        return raw, tuple(Asked(tokens=len(text.split()), text=text, param="prompt", lead=" ") for text in texts)
+
+    async def _read_chat(self, call: ChatCall) -> ChatRequest:
         """The request, its pictures as words where this engine sees any."""
         if not self._settings.images:
             return parse(call.body)
@@ -113,25 +157,30 @@ class ScriptedEngine:
                 ]
         return parse(json.dumps(given).encode())
 
-    def _writer(self, request: ChatRequest, call: ChatCall) -> Writer:
-        return Writer(
+    def _writer(self, request: Generation, asked: Sequence[Asked], call: ChatCall) -> Writer:
+        kind: Callable[..., Writer] = Writer
+        if isinstance(request, CompletionRequest):
+            echoes = [one.text for one in asked for _ in range(request.choices)] if request.echo else ()
+            kind = partial(TextWriter, echoes=tuple(echoes))
+        return kind(
             request_id=call.request_id,
             model=self._model,
             fingerprint=f"scripted-{self.revision}",
-            prompt_tokens=_prompt_tokens(request),
+            prompt_tokens=sum(one.tokens for one in asked),
             include_usage=request.include_usage,
         )
 
-    async def _deltas(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, request: Generation, asked: Sequence[Asked]) -> AsyncGenerator[Delta, None]:
         await self.check_health()
-        limit = room(_prompt_tokens(request), request.limit, self._context_length)
+        limits = [room(one.tokens, request.limit, self._context_length, param=one.param) for one in asked]
         self._count_call()
         self._running += 1
         try:
             await asyncio.sleep(self._settings.first_token_delay_s)
             produced = 0
-            for index in range(request.choices):
-                words = _words(request, index, self._settings.tokens)
+            for index in range(len(asked) * request.choices):
+                one, limit = asked[index // request.choices], limits[index // request.choices]
+                words = _words(one.text, request, index % request.choices, self._settings.tokens)
                 matcher = StopMatcher(request.stops)
                 reason = "length" if len(words) > limit else "stop"
                 for position, word in enumerate(words[:limit]):
@@ -139,12 +188,12 @@ class ScriptedEngine:
                         raise EngineFailure(f"{self._model} failed after {produced} tokens, as scripted")
                     await asyncio.sleep(self._settings.token_delay_s if produced else 0)
                     produced += 1
-                    shown = matcher.push(word if position == 0 else f" {word}")
+                    shown = matcher.push(f"{' ' if position else one.lead}{word}")
                     yield Delta(index=index, text=shown, tokens=1)
                     if matcher.stopped:
                         reason = "stop"
                         break
-                yield Delta(index=index, text=matcher.flush(), finish_reason=reason)
+                yield Delta(index=index, text=matcher.flush(), finish_reason=reason, met=matcher.met)
         finally:
             self._running -= 1
 
@@ -173,9 +222,9 @@ def _prompt_tokens(request: ChatRequest) -> int:
     return sum(len(message.text.split()) for message in request.messages)
 
 
-def _words(request: ChatRequest, index: int, tokens: int | None) -> list[str]:
+def _words(text: str, request: Generation, index: int, tokens: int | None) -> list[str]:
     """The words of one choice's answer."""
-    words = _answer(request).split() or [NOTHING_SAID]
+    words = text.split() or [NOTHING_SAID]
     if tokens is not None:
         words = list(islice(cycle(words), tokens))
     temperature = 1.0 if request.temperature is None else request.temperature

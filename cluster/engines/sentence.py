@@ -12,10 +12,11 @@ from cluster import torchvision_ops
 from cluster.engines.hub import fetch
 from cluster.engines.openmp import wait_asleep
 from cluster.engines.precision import computes_bfloat16
+from cluster.engines.tokenizing import within
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, StartFailed
 from cluster.settings import HubSettings, SentenceSettings
-from cluster.types import Capabilities, Embeddings, Task
+from cluster.types import Capabilities, Embeddings, Task, Tokenized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +108,21 @@ class SentenceEngine:
         """The character spans of the text's tokens, without special tokens and without truncation."""
         encoding = self._model().tokenizer.encode(text, add_special_tokens=False)
         return [(start, end) for start, end in encoding.offsets]
+
+    def encode(self, text: str, *, special: bool, strings: bool) -> Tokenized:
+        """The text's tokens, whole. special: with those around every input. strings: as texts, too."""
+        loaded = self._model()
+        given = text.lower() if loaded.lower else text
+        ids = list(loaded.tokenizer.encode(given, add_special_tokens=False).ids)
+        if special:
+            ids = [*loaded.prefix, *ids, *loaded.suffix]
+        texts = tuple(loaded.tokenizer.id_to_token(token) for token in ids) if strings else None
+        return Tokenized(tokens=tuple(ids), texts=texts)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones included. Raises BadRequest for one outside the vocabulary."""
+        loaded = self._model()
+        return str(loaded.tokenizer.decode(within(tokens, loaded.vocabulary), skip_special_tokens=False))
 
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> TokenBatch:
         """Tokenise, cut and pad. Raises BadRequest for an empty input or a token id outside the vocabulary."""

@@ -7,23 +7,29 @@ class StopMatcher:
     """Watches one choice's text as it grows.
 
     `push` takes new text and returns what may be shown; once a stop string has appeared, `stopped` is true
-    and the text before it is all that was ever shown. `flush` returns what was held back at the end.
+    and the text before it is all that was ever shown; `met` is that string. `flush` returns what was held back at
+    the end.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.stopped = False
+        self.met: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has appeared."""
+        return self.met is not None
 
     def push(self, text: str) -> str:
         """The part of the text so far that is safe to show now."""
         if self.stopped:
             return ""
         self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
-            self.stopped = True
-            shown, self._held = self._held[: min(found)], ""
+            first, self.met = min(found)
+            shown, self._held = self._held[:first], ""
             return shown
         keep = self._longest_beginning()
         shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]

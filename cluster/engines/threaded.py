@@ -7,19 +7,21 @@ goes halts its generation at the next token.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object, refusal, room
 from cluster.engines.completions import Delta, Writer, events, whole
 from cluster.engines.images import Picture, has_pictures, read_aside
+from cluster.engines.raw_prompts import COMPLETION, TextWriter, read_completion
 from cluster.engines.relay import Relay
-from cluster.engines.sampling import SampledRequest, Sampling, sampling
+from cluster.engines.sampling import SampledCompletion, SampledRequest, Sampling, sampling
+from cluster.engines.tokenizing import Tokenizing, read
 from cluster.engines.turns import Turns
 from cluster.engines.vllm_request import check_messages
 from cluster.errors import (
@@ -31,10 +33,11 @@ from cluster.errors import (
     UnsupportedParameter,
 )
 from cluster.settings import LimitSettings
-from cluster.types import Capabilities, ChatCall, Task
+from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 STOP_TIMEOUT_S = 5.0  # how long a generation may take to see that it was halted
 MESSAGE_FIELDS = {"role", "content", "name"}
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +49,29 @@ class Prompt:
 
 
 class LoadedModel(Protocol):
-    """A model in memory. `prepare` and `generate` block, and are called from one thread each."""
+    """A model in memory. Its calls block: `generate` has a thread, and all others share one."""
 
     context_length: int
     images: bool
+    raw: bool  # whether it takes prompts without its template
     revision: str
     parameters: frozenset[str]  # beyond those that every engine honours
     defaults: Mapping[str, Any]  # sampling.defaults
 
     def prepare(self, messages: list[dict[str, Any]], pictures: tuple[Picture, ...]) -> Prompt:
         """Tokenise. Raises BadRequest for messages that the model cannot take."""
+        ...
+
+    def prepare_raw(self, prompt: str | tuple[int, ...]) -> Prompt:
+        """Tokenise a text as it stands. Raises BadRequest for a token outside the vocabulary. Only where `raw`."""
+        ...
+
+    def tokenize(self, wanted: Tokenizing) -> Tokenized:
+        """The tokens of a text, or of messages. Raises BadRequest, UnsupportedParameter."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens. Raises BadRequest for a token outside the vocabulary."""
         ...
 
     def generate(self, prompt: Prompt, wanted: Sampling, relay: Relay) -> None:
@@ -119,6 +135,7 @@ class ThreadedEngine:
             context_length=loaded.context_length,
             images=loaded.images,
             parameters=GENERATION | {"messages"} | loaded.parameters,
+            completion=COMPLETION | loaded.parameters if loaded.raw else frozenset(),
         )
         body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
         with suppress(BadRequest):  # a model without a chat template says so to whoever asks it to chat
@@ -136,21 +153,57 @@ class ThreadedEngine:
 
     async def chat(self, call: ChatCall) -> bytes:
         """Answer with one `chat.completion`."""
-        request, prompt = await self._read(call)
-        return await whole(
-            self._writer(request, prompt, call), request.choices, self._deltas(request, prompt, call)
-        )
+        request, prompts, writer = await self._read(call)
+        return await whole(writer, len(prompts) * request.choices, self._deltas(request, prompts, call))
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
         """Answer with server-sent events."""
-        request, prompt = await self._read(call)
-        source = events(self._writer(request, prompt, call), request.choices, self._deltas(request, prompt, call))
+        request, prompts, writer = await self._read(call)
+        source = events(writer, len(prompts) * request.choices, self._deltas(request, prompts, call))
         async with aclosing(source) as lines:
             async for line in lines:
                 yield line
 
-    async def _read(self, call: ChatCall) -> tuple[SampledRequest, Prompt]:
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text, or of messages of text."""
+        loaded, wanted = self._alive(), read(call)
+        if wanted.messages is not None:
+            check_messages(wanted.messages, images=False)
+            _check_fields(wanted.messages)
+        return await self._prepared(loaded.tokenize, wanted)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return await self._prepared(self._alive().detokenize, tokens)
+
+    async def _prepared(self, work: Callable[..., Result], *given: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._preparing, work, *given)
+
+    async def _read(self, call: ChatCall) -> tuple[SampledRequest, tuple[Prompt, ...], Writer]:
         """Check the request and tokenise it. Raises BadRequest, ContextTooLong, UnsupportedParameter."""
+        if call.kind is CallKind.COMPLETION:
+            return await self._read_raw(call)
+        request, prompt = await self._read_chat(call)
+        return request, (prompt,), Writer(prompt_tokens=prompt.tokens, **self._signature(request, call))
+
+    async def _read_raw(self, call: ChatCall) -> tuple[SampledRequest, tuple[Prompt, ...], Writer]:
+        """The same of raw prompts."""
+        loaded = self._alive()
+        if not loaded.raw:
+            raise UnsupportedParameter(f"{self._model} takes no raw prompts", hint="let it chat", param="prompt")
+        request = read_completion(call.body, SampledCompletion, self._capabilities.completion)
+        prompts, echoes = [], []
+        for given in request.prompts:
+            prompts.append(await self._prepared(loaded.prepare_raw, given))
+            room(prompts[-1].tokens, request.limit, loaded.context_length, param="prompt")
+            if request.echo:
+                echo = given if isinstance(given, str) else await self._prepared(loaded.detokenize, given)
+                echoes += [echo] * request.choices
+        tokens = sum(prompt.tokens for prompt in prompts)
+        signature = self._signature(request, call)
+        return request, tuple(prompts), TextWriter(prompt_tokens=tokens, echoes=tuple(echoes), **signature)
+
+    async def _read_chat(self, call: ChatCall) -> tuple[SampledRequest, Prompt]:
         loaded = self._alive()
         given = {name: value for name, value in read_object(call.body).items() if value is not None}
         check_known(given, self._capabilities.parameters)
@@ -163,28 +216,33 @@ class ThreadedEngine:
         except ValidationError as error:
             raise refusal(error) from None
         pictures = await read_aside(messages, self._limits) if has_pictures(messages) else ()
-        loop = asyncio.get_running_loop()
-        prompt = await loop.run_in_executor(self._preparing, loaded.prepare, messages, pictures)
+        prompt = await self._prepared(loaded.prepare, messages, pictures)
         room(prompt.tokens, request.limit, loaded.context_length)
         return request, prompt
 
-    def _writer(self, request: SampledRequest, prompt: Prompt, call: ChatCall) -> Writer:
-        return Writer(
-            request_id=call.request_id,
-            model=self._model,
-            fingerprint=f"{self._kind}-{self.revision}",
-            prompt_tokens=prompt.tokens,
-            include_usage=request.include_usage,
-        )
+    def _signature(self, request: SampledRequest, call: ChatCall) -> dict[str, Any]:
+        """What a writer says of every answer."""
+        return {
+            "request_id": call.request_id,
+            "model": self._model,
+            "fingerprint": f"{self._kind}-{self.revision}",
+            "include_usage": request.include_usage,
+        }
 
-    async def _deltas(self, request: SampledRequest, prompt: Prompt, call: ChatCall) -> AsyncGenerator[Delta, None]:
+    async def _deltas(
+        self, request: SampledRequest, prompts: Sequence[Prompt], call: ChatCall
+    ) -> AsyncGenerator[Delta, None]:
         self._running += 1
         try:
             async with self._turns.turn(call.priority):
                 loaded = self._alive()
-                left = loaded.context_length - prompt.tokens
-                for index in range(request.choices):
-                    wanted = sampling(request, loaded.defaults, room=left, choice=index)
+                for index in range(len(prompts) * request.choices):
+                    prompt = prompts[index // request.choices]
+                    left = loaded.context_length - prompt.tokens
+                    wanted = sampling(request, loaded.defaults, room=left, choice=index % request.choices)
+                    if wanted.max_tokens == 0:  # a prompt that is only echoed
+                        yield Delta(index=index, finish_reason="length")
+                        continue
                     async with aclosing(
                         self._said(loaded, prompt, wanted, Relay(request.stops, index=index))
                     ) as said:

@@ -6,7 +6,7 @@ own code answers, such as moondream2, have an adapter of their own.
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from cluster import torchvision_ops
 from cluster.engines.hub import fetch, fetch_beside
 from cluster.engines.images import Picture
 from cluster.engines.openmp import wait_asleep
+from cluster.engines.plain_text import plain_text_for
 from cluster.engines.precision import on_cpu
 from cluster.engines.relay import Relay
 from cluster.engines.sampling import Sampling, defaults, device, seeded
+from cluster.engines.template_options import check_options, template_options
 from cluster.engines.threaded import LoadedModel, Prompt
+from cluster.engines.tokenizing import Tokenizing, within
 from cluster.engines.vllm_process import threads
 from cluster.engines.weights import folder_revision
 from cluster.errors import BadRequest, StartFailed
 from cluster.settings import HubSettings, TransformersSettings
+from cluster.types import Tokenized
 
 PARAMETERS = frozenset({"top_k", "min_p", "repetition_penalty"})
 PROBE = "a text to look for"
@@ -65,6 +69,7 @@ class TransformersModel:
         self._model = model.to(place).eval()
         self._processor = _processor(folder, images=self.images, trust=trust)
         self._tokenizer = self._processor.tokenizer if self.images else self._processor
+        self._plain = plain_text_for(self._tokenizer)
         self._decoder = copy.deepcopy(self._tokenizer)  # used by another thread, while this one encodes
         self._in_parts = _takes_parts(self._processor) if self.images else False
         own = _json(folder / "generation_config.json")
@@ -74,21 +79,14 @@ class TransformersModel:
             raise StartFailed(f"{folder.name} does not say how many tokens it reads", hint="set context_length")
         self.context_length = min(limits)
         self.revision = folder_revision(folder)
+        self.raw = True
         self.parameters = PARAMETERS
         self.defaults: Mapping[str, Any] = defaults(settings.generation, own)
         self._ends = _ends(own, config, self._tokenizer)
 
     def prepare(self, messages: list[dict[str, Any]], pictures: tuple[Picture, ...]) -> Prompt:
         """The template's text, tokenised, and the pictures as the model's processor wants them."""
-        if not getattr(self._processor, "chat_template", None):
-            raise BadRequest("The model has no chat template", hint="ask a model that chats", param="messages")
-        said = [{**message, "content": self._content(message.get("content"))} for message in messages]
-        try:
-            text = self._processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # Jinja's errors, and whatever a template's own code raises
-            reason = " ".join(str(error).split())[:300]
-            hint = "other roles, or another order of them"
-            raise BadRequest(f"The chat template refuses: {reason}", hint=hint, param="messages") from error
+        text = self._rendered(messages, add_generation_prompt=True)
         given: dict[str, Any] = {"return_tensors": "pt", "add_special_tokens": False}
         if self.images:
             images = [[picture.image for picture in pictures]] if pictures else None
@@ -97,6 +95,56 @@ class TransformersModel:
         else:
             inputs = self._processor(text, return_token_type_ids=False, **given).to(self._model.device)
         return Prompt(tokens=int(inputs["input_ids"].shape[1]), inputs=dict(inputs))
+
+    def prepare_raw(self, prompt: str | tuple[int, ...]) -> Prompt:
+        """The tokens of a text as it stands, with the special ones that the tokenizer puts around it."""
+        import torch
+
+        ids = self._ids(prompt, special=True) if isinstance(prompt, str) else self._known(prompt)
+        if not ids:
+            raise BadRequest("prompt holds no token", hint="send text", param="prompt")
+        given = torch.tensor([ids], device=self._model.device)
+        return Prompt(tokens=len(ids), inputs={"input_ids": given, "attention_mask": torch.ones_like(given)})
+
+    def tokenize(self, wanted: Tokenizing) -> Tokenized:
+        """The tokens of a text, or of messages in the template."""
+        if wanted.messages is None:
+            text = wanted.prompt or ""
+        else:
+            check_options(wanted.chat_template_kwargs, template_options(self._processor.chat_template))
+            text = self._rendered(
+                wanted.messages,
+                add_generation_prompt=wanted.add_generation_prompt,
+                continue_final_message=wanted.continue_final_message,
+                tools=wanted.tools,
+                **(wanted.chat_template_kwargs or {}),
+            )
+        ids = self._ids(text, special=wanted.special)
+        texts = tuple(self._tokenizer.convert_ids_to_tokens(ids)) if wanted.return_token_strs else None
+        return Tokenized(tokens=tuple(ids), texts=texts)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones included."""
+        return str(self._tokenizer.decode(self._known(tokens), clean_up_tokenization_spaces=False))
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _known(self, tokens: Sequence[int]) -> list[int]:
+        return within(tokens, len(self._tokenizer))
+
+    def _rendered(self, messages: list[dict[str, Any]], **options: Any) -> str:
+        """The template's text."""
+        if not getattr(self._processor, "chat_template", None):
+            raise BadRequest("The model has no chat template", hint="ask a model that chats", param="messages")
+        plain = self._plain.messages(messages)
+        said = [{**message, "content": self._content(message.get("content"))} for message in plain]
+        try:
+            return str(self._processor.apply_chat_template(said, tokenize=False, **options))
+        except Exception as error:  # Jinja's errors, and whatever a template's own code raises
+            reason = " ".join(str(error).split())[:300]
+            hint = "other roles, or another order of them"
+            raise BadRequest(f"The chat template refuses: {reason}", hint=hint, param="messages") from error
 
     def generate(self, prompt: Prompt, wanted: Sampling, relay: Relay) -> None:
         """Say an answer token by token."""

@@ -6,23 +6,35 @@ runs as vLLM would run it.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cluster import torchvision_ops
-from cluster.engines import strict_tools
+from cluster.engines import strict_tools, vllm_tokens
 from cluster.engines.hub import fetch
 from cluster.engines.images import blank, has_pictures
+from cluster.engines.plain_text import PlainText, plain_text_for
+from cluster.engines.template_options import template_options
+from cluster.engines.vllm_answer import Amends
 from cluster.engines.vllm_args import fit_batch, server_arguments
+from cluster.engines.vllm_completion import HONOURED, read_raw
 from cluster.engines.vllm_process import engine_process, quiet_environment, quiet_log, threads
-from cluster.engines.vllm_request import blamed, constrained, error_of, honoured, read_call, translate
+from cluster.engines.vllm_request import (
+    blamed,
+    constrained,
+    equal_choices,
+    error_of,
+    honoured,
+    read_call,
+    translate,
+)
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, StartFailed
 from cluster.settings import HubSettings, LimitSettings, VllmSettings
-from cluster.types import Capabilities, ChatCall, Task
+from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 STOP_TIMEOUT_S = 5.0  # how long the engine's process may take to end before it is killed
 ERROR_EVENT = 'data: {"error"'  # how vLLM's streams begin the event of a failure
@@ -30,10 +42,21 @@ ERROR_EVENT = 'data: {"error"'  # how vLLM's streams begin the event of a failur
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A started engine. engine: vLLM's AsyncLLM. serving: its OpenAI chat class."""
+    """A started engine. engine: vLLM's AsyncLLM. The others are its serving classes."""
 
     engine: Any
-    serving: Any
+    chat: Any
+    completion: Any
+    tokenization: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call on its way into vLLM. request: vLLM's own. create: what answers it. amends: to its answer."""
+
+    request: Any
+    create: Any
+    amends: Amends
 
 
 class VllmEngine:
@@ -56,12 +79,17 @@ class VllmEngine:
         self._hub = hub or HubSettings()
         self._parameters = honoured(tools=settings.tool_call_parser is not None)
         self._capabilities = Capabilities(
-            task=Task.CHAT, context_length=context_length or 0, parameters=self._parameters
+            task=Task.CHAT,
+            context_length=context_length or 0,
+            parameters=self._parameters,
+            completion=HONOURED,
         )
         self._wanted_context = context_length
         self._revision = ""
         self._running: Running | None = None
         self._call_tokens: bool | None = None
+        self._plain = PlainText()
+        self._options: frozenset[str] = frozenset()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -85,7 +113,7 @@ class VllmEngine:
         starter = ThreadPoolExecutor(1, thread_name_prefix="vllm-start")  # new: see vllm_process on forks
         try:
             engine, arguments = await asyncio.get_running_loop().run_in_executor(starter, self._load)
-            self._running = Running(engine=engine, serving=await _serve(engine, arguments))
+            self._running = await _serve(engine, arguments)
         except HeliostatError:
             raise
         except Exception as error:  # whatever a model's files make vLLM raise, it means: not this model
@@ -98,9 +126,13 @@ class VllmEngine:
             context_length=config.max_model_len,
             images=bool(config.is_multimodal_model),
             parameters=self._parameters,
+            completion=HONOURED,
         )
+        tokenizer = engine.get_tokenizer()
+        self._plain = plain_text_for(tokenizer)
+        self._options = template_options(getattr(tokenizer, "chat_template", None))
         if self._settings.tool_call_parser in strict_tools.PARSERS:
-            self._call_tokens = {strict_tools.START, strict_tools.END} <= engine.get_tokenizer().get_vocab().keys()
+            self._call_tokens = {strict_tools.START, strict_tools.END} <= tokenizer.get_vocab().keys()
         commit = getattr(config.hf_config, "_commit_hash", None)
         self._revision = await asyncio.to_thread(revision_of, self._source, commit)
         await self._warm_up()
@@ -120,11 +152,11 @@ class VllmEngine:
         self._alive()
 
     async def chat(self, call: ChatCall) -> bytes:
-        """Answer with one `chat.completion`."""
-        serving = self._alive().serving
-        request = await self._request(call, stream=False)
+        """Answer with one `chat.completion`, or `text_completion`."""
+        asked = await self._asked(call, stream=False)
+        request = asked.request
         try:
-            response = await serving.create_chat_completion(request, None)
+            response = await asked.create(request, None)
         except Exception as error:  # vLLM raises many kinds; `translate` knows them
             raise self._blamed(call, request, translate(error)) from error
         if hasattr(response, "error"):
@@ -132,42 +164,73 @@ class VllmEngine:
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError  # vLLM turns a cancellation into an error object
             raise self._blamed(call, request, error_of(response.error.model_dump()))
-        return bytes(response.model_dump_json(), "utf-8")
+        return asked.amends.whole(response.model_dump_json())
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
         """Answer with server-sent events."""
-        serving = self._alive().serving
-        request = await self._request(call, stream=True)
+        asked = await self._asked(call, stream=True)
+        request = asked.request
         try:
-            response = await serving.create_chat_completion(request, None)
+            response = await asked.create(request, None)
         except Exception as error:  # as in `chat`
             raise self._blamed(call, request, translate(error)) from error
         if hasattr(response, "error"):
             raise self._blamed(call, request, error_of(response.error.model_dump()))
         # A constrained stream's first events, the roles, come before vLLM knows whether the schema compiles: they
         # wait for what follows, so that a schema that does not has a status of its own.
-        held, holding = b"", request.n or 1 if constrained(request) else 0
+        roles = call.kind is CallKind.CHAT and constrained(request)
+        held, holding = b"", request.n or 1 if roles else 0
         async with aclosing(response) as lines:
             async for line in lines:
                 if line.startswith(ERROR_EVENT):
                     raise self._blamed(call, request, error_of(json.loads(line.removeprefix("data: "))["error"]))
-                held += line.encode()
+                held += asked.amends.event(line)
                 if holding:
                     holding -= 1
                     continue
                 yield held
                 held = b""
 
-    async def _request(self, call: ChatCall, *, stream: bool) -> Any:
-        limits = self._limits if self._capabilities.images else None
-        return await read_call(
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text, or of messages in the model's template, pictures included."""
+        running = self._alive()
+        return await vllm_tokens.tokenize(
+            running.tokenization, call, pictures=self._pictures, plain=self._plain, options=self._options
+        )
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones included."""
+        return await vllm_tokens.detokenize(self._alive().tokenization, tokens)
+
+    async def _asked(self, call: ChatCall, *, stream: bool) -> Asked:
+        running = self._alive()
+        if call.kind is CallKind.COMPLETION:
+            raw = await read_raw(call, self._model, tokenization=running.tokenization, stream=stream)
+            copies = equal_choices(raw, self._default_temperature(running.completion))
+            create = running.completion.create_completion
+            return Asked(request=raw, create=create, amends=Amends(copies=copies))
+        request, named = await read_call(
             call,
             self._model,
             self._parameters,
-            pictures=limits,
+            pictures=self._pictures,
             stream=stream,
             call_tokens=self._call_tokens,
+            plain=self._plain,
+            options=self._options,
         )
+        copies = equal_choices(request, self._default_temperature(running.chat))
+        create = running.chat.create_chat_completion
+        return Asked(request=request, create=create, amends=Amends(copies=copies, named=named))
+
+    @property
+    def _pictures(self) -> LimitSettings | None:
+        """The limits of pictures, None where the model sees none."""
+        return self._limits if self._capabilities.images else None
+
+    @staticmethod
+    def _default_temperature(serving: Any) -> float:
+        return float(serving.default_sampling_params.get("temperature", 1.0))
 
     async def _warm_up(self) -> None:
         """Answer before anybody asks: the first call compiles the template and starts thread pools, 1.5 s."""
@@ -208,7 +271,11 @@ class VllmEngine:
 
     def _blamed(self, call: ChatCall, request: Any, error: HeliostatError) -> HeliostatError:
         """A living engine's failure on a request that has what it may not be able to take is the request's."""
-        pictures = has_pictures(json.loads(call.body)["messages"])  # vLLM's own request holds them as an iterator
+        raw = call.kind is CallKind.COMPLETION
+        if raw and error.param in ("messages", "input_text", "input_tokens"):
+            error.param = "prompt"
+        # vLLM's own request holds pictures as an iterator.
+        pictures = not raw and has_pictures(json.loads(call.body)["messages"])
         return blamed(request, self._or_dead(error), pictures=pictures)
 
     def _or_dead(self, error: HeliostatError) -> HeliostatError:
@@ -218,14 +285,19 @@ class VllmEngine:
         return error
 
 
-async def _serve(engine: Any, arguments: Any) -> Any:
-    """vLLM's chat class over the engine."""
+async def _serve(engine: Any, arguments: Any) -> Running:
+    """vLLM's serving classes over the engine."""
     from starlette.datastructures import State
     from vllm.entrypoints.openai.api_server import init_app_state
 
     state = State()
     await init_app_state(engine, state, arguments, await engine.get_supported_tasks())
-    serving = getattr(state, "openai_serving_chat", None)
-    if serving is None:
+    chat = getattr(state, "openai_serving_chat", None)
+    if chat is None:
         raise StartFailed("The model does not generate text", hint="set task: embedding for an embedding model")
-    return serving
+    return Running(
+        engine=engine,
+        chat=chat,
+        completion=state.openai_serving_completion,
+        tokenization=state.serving_tokenization,
+    )

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cluster.engines import strict_tools
-from cluster.engines.chat_request import GENERATION, check_generation, check_known, read_object
+from cluster.engines.chat_request import GENERATION, LABELS, NOTHING, check_generation, check_known, read_object
 from cluster.engines.images import has_pictures, read_aside, with_pictures
 from cluster.engines.json_spacing import spaced_request
-from cluster.engines.schema_limits import check_response_format, check_tools
+from cluster.engines.plain_text import PlainText
+from cluster.engines.schema_limits import check_outputs, check_response_format, check_tools
+from cluster.engines.template_options import check_options
 from cluster.errors import (
     BadRequest,
     ContextTooLong,
@@ -26,18 +28,21 @@ if TYPE_CHECKING:
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
 # What vLLM honours for every model, beyond the parameters that each engine here does. Left out on purpose: what
-# vLLM ignores, what belongs to the server (priority, cache salt, transfers), templates and truncation.
+# vLLM ignores, what belongs to the server (priority, cache salt, transfers), templates, beam search, bad_words,
+# which lets many a word pass that has another number of tokens after a space, and prompt_logprobs, which hold a
+# vocabulary's figures for every token of a prompt at once.
 SAMPLING = frozenset(
     {
         "messages", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
         "response_format", "structured_outputs", "top_k", "min_p", "repetition_penalty", "stop_token_ids",
         "include_stop_str_in_output", "ignore_eos", "min_tokens", "skip_special_tokens", "allowed_token_ids",
-        "bad_words", "add_generation_prompt", "continue_final_message", "chat_template_kwargs",
+        "add_generation_prompt", "continue_final_message", "chat_template_kwargs",
+        "spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "return_token_ids",
     }
 )  # fmt: skip
 TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 TEXT_PARTS = ("text", "refusal")
-LABELS = ("user", "metadata")  # the client's own; vLLM has no use for them
+UNSAID = LABELS | NOTHING  # vLLM has no use for them
 PRIORITIES = {Priority.INTERACTIVE: 0, Priority.BACKGROUND: 1}  # vLLM: lower goes first
 DETAILS = re.compile(
     r" \(parameter=.*\)\Z", re.DOTALL
@@ -49,6 +54,8 @@ CONTEXT_WORDS = (
     "longer than the maximum",
     "greater than max_model_len",
 )
+AS_IT_IS = PlainText()
+NOT_DRAWN = 1e-5  # a temperature below it is 0 to vLLM
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
@@ -65,20 +72,25 @@ async def read_call(
     pictures: LimitSettings | None,
     stream: bool,
     call_tokens: bool | None = None,
-) -> "ChatCompletionRequest":
-    """The call's body as vLLM's request.
+    plain: PlainText = AS_IT_IS,
+    options: frozenset[str] = frozenset(),
+) -> "tuple[ChatCompletionRequest, bool]":
+    """The call's body as vLLM's request, and whether it names a tool that vLLM is told the model chose.
 
     pictures: the limits of a model that sees them, None for one of text. call_tokens: whether the marks of its
     tool calls are tokens of their own, None for a model whose calls are not held to schemas (strict_tools).
+    plain: keeps the template's own marks out of what is said.
+    options: what the template may be told (template_options).
 
     Raises BadRequest and UnsupportedParameter with the JSON path.
     """
     given = {name: value for name, value in read_object(call.body).items() if value is not None}
     check_known(given, known)
     check_generation(given)
-    check_messages(given.get("messages"), images=pictures is not None)
     check_response_format(given.get("response_format"))
+    check_outputs(given.get("structured_outputs"), given.get("response_format"))
     check_tools(given.get("tools"))
+    check_options(given.get("chat_template_kwargs"), options)
     strict = strict_tools.wanted(given.get("tools"), given.get("tool_choice"))
     if strict and (call_tokens is None or constrained_already(given)):
         raise UnsupportedParameter(
@@ -86,9 +98,7 @@ async def read_call(
             hint="leave `strict` out, or force the call with tool_choice, without a response_format",
             param="tools",
         )
-    if pictures is not None and has_pictures(given["messages"]):
-        read = await read_aside(given["messages"], pictures)
-        given["messages"] = with_pictures(given["messages"], read)
+    given["messages"] = await read_messages(given.get("messages"), pictures, plain)
     request = _request(call, given, model, stream=stream)
     forced = strict_tools.forced(given.get("tools"), given.get("tool_choice"), tokens=call_tokens)
     if forced:
@@ -98,7 +108,16 @@ async def read_call(
         _hold(request, strict_tools.call_of(forced, several=several))
     elif strict:
         _hold(request, strict_tools.outputs(given["tools"], tokens=bool(call_tokens)))
-    return request
+    return request, bool(forced) and given["tool_choice"] != "required"
+
+
+async def read_messages(messages: Any, pictures: LimitSettings | None, plain: PlainText) -> Any:
+    """Messages as vLLM takes them. Raises BadRequest and UnsupportedParameter with the JSON path."""
+    check_messages(messages, images=pictures is not None)
+    messages = plain.messages(messages)
+    if pictures is not None and has_pictures(messages):
+        return with_pictures(messages, await read_aside(messages, pictures))
+    return messages
 
 
 def _hold(request: "ChatCompletionRequest", outputs: dict[str, str]) -> None:
@@ -117,19 +136,32 @@ def constrained_already(given: dict[str, Any]) -> bool:
 def _request(call: ChatCall, given: dict[str, Any], model: str, *, stream: bool) -> "ChatCompletionRequest":
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
-    fields = {name: value for name, value in spaced_request(given).items() if name not in LABELS}
-    if not stream:
-        fields.pop("stream_options", None)
-    fields |= {
-        "model": model,
-        "stream": stream,
-        "request_id": call.request_id,
-        "priority": PRIORITIES[call.priority],
-    }
     try:
-        return ChatCompletionRequest.model_validate(fields)
+        return ChatCompletionRequest.model_validate(fields_for(call, given, model, stream=stream))
     except Exception as error:  # vLLM's validators raise errors of their own, and plain ones on odd input
         raise translate(error) from error
+
+
+def fields_for(call: ChatCall, given: dict[str, Any], model: str, *, stream: bool) -> dict[str, Any]:
+    """What is given, and what belongs to the server, as fields of a request of vLLM's."""
+    fields = {name: value for name, value in spaced_request(given).items() if name not in UNSAID}
+    if not stream:
+        fields.pop("stream_options", None)
+    own = {"request_id": call.request_id, "priority": PRIORITIES[call.priority]}
+    return fields | {"model": model, "stream": stream} | own
+
+
+def equal_choices(request: Any, temperature: float) -> int:
+    """How many equal choices stand for one: vLLM refuses several where nothing is drawn, so it is asked for one.
+
+    temperature: where the request says nothing.
+    """
+    drawn = request.temperature if request.temperature is not None else temperature
+    choices = request.n or 1
+    if choices == 1 or drawn >= NOT_DRAWN:
+        return 1
+    request.n = 1
+    return int(choices)
 
 
 def check_messages(messages: Any, *, images: bool) -> None:
@@ -165,7 +197,8 @@ def _check_part(part: Any, kinds: tuple[str, ...], where: str) -> None:
 
 def blamed(request: "ChatCompletionRequest", error: HeliostatError, *, pictures: bool) -> HeliostatError:
     """What a living engine says of a request, or of what was special in it. pictures: whether it shows any."""
-    schema = "tools" if request.tools else "response_format"
+    own = request.structured_outputs is not None and request.response_format is None
+    schema = "tools" if getattr(request, "tools", None) else "structured_outputs" if own else "response_format"
     if isinstance(error, EngineFailure) and constrained(request):
         hint = "simplify its patterns and references"
         return BadRequest("The engine cannot follow this schema", hint=hint, param=schema)

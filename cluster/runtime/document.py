@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cluster.config import Config
-from cluster.errors import SettingsError
+from cluster.errors import AuthRequired, SettingsError
+from cluster.runtime.ports import is_loopback
 
 DEFAULT_HOST = "127.0.0.1"  # Serve's own default is every interface
 DEFAULT_PORT = 8000
@@ -14,7 +15,10 @@ DEFAULT_PORT = 8000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What is deployed. body: for Serve's REST API. applications: their names, in the file's order."""
+    """What is deployed. body: for Serve's REST API. applications: their names, in the file's order.
+
+    authenticated: whether the gateway asks who is there.
+    """
 
     body: dict[str, Any]
     host: str
@@ -22,6 +26,7 @@ class Document:
     application: str
     applications: tuple[str, ...]
     route: str
+    authenticated: bool = False
 
     @property
     def url(self) -> str:
@@ -38,8 +43,18 @@ def endpoint(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def refuse_open(host: str, *, authenticated: bool, origin: str) -> None:
+    """Raises AuthRequired where other machines could reach a server that asks nobody who they are."""
+    if not authenticated and not is_loopback(host):
+        raise AuthRequired(
+            f"{origin}: http_options.host is {host or 'every interface'}, and authentication is off",
+            hint="set auth.mode: on and run `heliostat users create-admin EMAIL`, or bind 127.0.0.1",
+            param="auth.mode",
+        )
+
+
 def prepare(config: Config, *, home: Path, port: int | None = None) -> Document:
-    """The document as it is deployed. Raises SettingsError naming file and key."""
+    """The document as it is deployed. Raises SettingsError naming file and key, AuthRequired."""
     body = copy.deepcopy(config.document)
     options = body.setdefault("http_options", {})
     if not isinstance(options, dict):
@@ -51,6 +66,8 @@ def prepare(config: Config, *, home: Path, port: int | None = None) -> Document:
     ours = next(item for item in body["applications"] if item.get("name", "default") == config.application)
     ours["args"]["home"] = str(home)
     _validate(body, config.path)
+    authenticated = config.settings.auth.mode == "on"
+    refuse_open(options["host"], authenticated=authenticated, origin=str(config.path))
     return Document(
         body=body,
         host=options["host"],
@@ -58,6 +75,7 @@ def prepare(config: Config, *, home: Path, port: int | None = None) -> Document:
         application=config.application,
         applications=tuple(item.get("name", "default") for item in body["applications"]),
         route=ours.get("route_prefix", "/"),
+        authenticated=authenticated,
     )
 
 

@@ -14,7 +14,7 @@ from cluster.console.progress import Progress
 from cluster.errors import ClusterError, Conflict, StartFailed
 from cluster.runtime.dashboard import Dashboard, open_dashboard
 from cluster.runtime.deploying import deploy, wait_ready
-from cluster.runtime.document import Document, endpoint
+from cluster.runtime.document import Document, endpoint, refuse_open
 from cluster.runtime.ray_node import python_path
 from cluster.runtime.state import NAMESPACE, ClusterState, remove_state, write_state
 
@@ -113,6 +113,7 @@ def _beside(
     state = replace(state, serve_started=running is None)
     if running is not None:
         host, port = running.get("host", document.host), int(running.get("port", document.port))
+        refuse_open(host, authenticated=document.authenticated, origin="the Ray Serve that runs there")
         if (host, port) != (document.host, document.port):
             progress.say(f"Ray Serve already listens on {host}:{port} there; the config's http_options are unused")
         body["http_options"] = {**body["http_options"], "host": host, "port": port}

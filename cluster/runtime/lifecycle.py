@@ -66,6 +66,8 @@ def up(options: StartOptions, progress: Progress) -> ClusterState:
         if options.address is not None:
             take_up_token()
         document = prepare_document(config, home=folder, port=options.port)
+        if not document.authenticated:
+            progress.say(f"WARNING: auth is off: all who reach {document.url} are admins (auth.mode: on)")
         if options.address is not None:
             if config.settings.stores.redis is not None:
                 progress.say("stores.redis is not used: the joined Ray keeps its state where it was told to")

@@ -1,12 +1,13 @@
 """A chat model's replica: a shell that gives an engine its life, its health check and its streams."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
 from cluster.engines.factory import chat_engine
 from cluster.settings import ModelSettings, Settings
-from cluster.types import ChatCall, Health, ModelCard
+from cluster.timing import Watch
+from cluster.types import ChatAnswer, ChatCall, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.fleet.coalesce import Coalescer
 
 
@@ -35,17 +36,31 @@ class ModelReplica:
             memory_gib=self._memory,
         )
 
-    async def chat(self, call: ChatCall) -> bytes:
+    async def chat(self, call: ChatCall) -> ChatAnswer:
         """One `chat.completion`, as JSON. Raises what ChatEngine.chat raises."""
         with self._counted():
-            return await self._engine.chat(call)
+            watch = Watch()
+            body = await self._engine.chat(call)
+            return ChatAnswer(body=body, timing=watch.whole())
 
-    async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
-        """Server-sent events, joined under load. Raises what ChatEngine.stream raises."""
+    async def stream(self, call: ChatCall) -> AsyncIterator[ChatAnswer | bytes]:
+        """Server-sent events, joined under load, the first with its timing. Raises as ChatEngine.stream does."""
         with self._counted():
+            watch = Watch()
             async with aclosing(self._coalescer.join(self._engine.stream(call))) as chunks:
+                async for first in chunks:
+                    yield ChatAnswer(body=first, timing=watch.opened())
+                    break
                 async for chunk in chunks:
                     yield chunk
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text, or of messages. Raises what ChatEngine.tokenize raises."""
+        return await self._engine.tokenize(call)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens. Raises what ChatEngine.detokenize raises."""
+        return await self._engine.detokenize(tokens)
 
     async def health(self) -> Health:
         """Whether the engine lives, and how many calls it is answering."""

@@ -1,5 +1,6 @@
 """OpenAPI's description of bodies that routes read themselves, so that they can name what is wrong in them."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ def json_body(*kinds: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+@cache  # a test builds an app, and a large schema takes longer than the test
 def _inlined(kind: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON schema without references, which would point nowhere inside the document."""
     schema = kind.model_json_schema()

@@ -10,13 +10,16 @@ from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as Upload
 from starlette.responses import JSONResponse, Response
 
-from cluster.errors import BadRequest, DocumentNotFound
+from cluster.errors import BadRequest, DocumentNotFound, ModelNotFound
 from cluster.settings import Settings
-from cluster.types import Document, Passage
+from cluster.types import Answer, Document, Passage, Priority
 from deployments.clients import Backends, Retriever
 from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
+from deployments.gateway.limits import usage
+from deployments.gateway.limits.gate import Gate
 from deployments.gateway.parsing import parse
+from deployments.gateway.principal import principal_of
 from deployments.gateway.uploads import Jobs, Queued, Refused, Stored, Uploads
 from deployments.gateway.wire import Wire
 
@@ -72,14 +75,19 @@ class RayJobs:
         return f"{job.status}: {job.message}" if job.finished else None
 
 
-def router(backends: Backends, settings: Settings, jobs: Jobs | None = None) -> APIRouter:
-    """The routes under `/api/v1` for documents. jobs: how large uploads are stored, Ray jobs by default."""
+def router(
+    backends: Backends, settings: Settings, jobs: Jobs | None = None, *, gate: Gate | None = None
+) -> APIRouter:
+    """The routes under `/api/v1` for documents. jobs: how large uploads are stored, Ray jobs by default.
+
+    gate: who may ask the model, and when; None lets everybody in.
+    """
     assert backends.retriever is not None  # without an embedder the app has no documents
     retriever = backends.retriever
     routes = APIRouter(prefix=PREFIX, tags=["Documents"])
     uploads = Uploads(retriever, settings, jobs or RayJobs())
     _document_routes(routes, retriever, uploads)
-    _question_routes(routes, retriever, settings)
+    _question_routes(routes, retriever, settings, gate or Gate())
     return routes
 
 
@@ -110,7 +118,9 @@ def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads) 
         return _shown(await retriever.remove(document_id))
 
 
-def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings) -> None:
+def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings, gate: Gate) -> None:
+    first = next((model.id for model in settings.chat_models), "")
+    answers_by_default = settings.documents.answer_model or first
     timeout_s = settings.limits.generation_timeout_ms / 1000
 
     @routes.post("/rag/search", summary="The best passages", openapi_extra=json_body(SearchRequest))
@@ -123,19 +133,37 @@ def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings
     async def query(request: Request) -> dict[str, Any]:
         wanted = parse(QuestionRequest, await request.body())
         limit = wanted.limit or settings.documents.passages
+        name = wanted.model or answers_by_default
+        if not principal_of(request).may_ask(name):
+            raise ModelNotFound(f"No chat model {name[:128]!r} is served here", param="model")
         request_id = request.state.request_id
-        work = retriever.answer(wanted.query, limit=limit, model=wanted.model, request_id=request_id)
-        answer = await lifetimes.while_connected(request, work, timeout_s=timeout_s)
-        usage = answer.usage
+        admission = gate.admit(
+            principal_of(request),
+            name,
+            priority=Priority.INTERACTIVE,
+            # The passages are not known yet: each is as long as documents are cut.
+            estimate=usage.Estimate(
+                prompt=usage.of_inputs((wanted.query,)).prompt + limit * settings.documents.chunk_tokens,
+                answer=settings.documents.answer_tokens,
+            ),
+        )
+
+        async def admitted() -> Answer:
+            async with admission:
+                given = await retriever.answer(wanted.query, limit=limit, model=wanted.model, request_id=request_id)
+                admission.used = given.usage.total_tokens
+                return given
+
+        answer = await lifetimes.while_connected(request, admitted(), timeout_s=timeout_s)
         return {
             "answer": answer.text,
             "model": answer.model,
             "citations": _citations(answer.passages),
             "finish_reason": answer.finish_reason,
             "usage": {
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "total_tokens": usage.total_tokens,
+                "prompt_tokens": answer.usage.prompt_tokens,
+                "completion_tokens": answer.usage.completion_tokens,
+                "total_tokens": answer.usage.total_tokens,
             },
         }
 

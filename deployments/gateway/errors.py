@@ -1,8 +1,8 @@
 """How errors leave the house: one file maps them to HTTP.
 
-Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`; elsewhere it is
-`{"error": {"code", "message", "hint"}}`. OpenAI's clients retry 408, 409, 429 and 5xx by themselves, so
-`x-should-retry: false` goes with those that a retry cannot help.
+Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`, but under `/v1/messages`
+Anthropic's (anthropic/errors.py); elsewhere it is `{"error": {"code", "message", "hint"}}`. Both clients retry
+408, 409, 429 and 5xx by themselves, so `x-should-retry: false` goes with those that a retry cannot help.
 """
 
 import json
@@ -16,12 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cluster.errors import BadRequest, HeliostatError, MethodNotAllowed, NotFound
+from deployments.gateway.anthropic import errors as anthropic
 from deployments.gateway.parsing import path_of
 
 logger = logging.getLogger("heliostat.gateway")
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 RETRIED_STATUSES = frozenset({408, 409, 429})
+ROOT_PATHS = frozenset({"/tokenize", "/detokenize", "/score", "/rerank"})  # of the same surface, as at vLLM
 SHOWN_PATH = 200  # characters of a path that an error repeats
 
 
@@ -48,15 +50,22 @@ def body(error: HeliostatError, *, openai: bool) -> bytes:
     return json.dumps({"error": content}, ensure_ascii=False).encode(errors="replace")
 
 
-def respond(error: HeliostatError, path: str) -> Response:
-    """The error as a response to a request on `path`."""
+def respond(error: HeliostatError, path: str, request_id: str | None = None) -> Response:
+    """The error as a response to a request on `path`. request_id: for the envelopes that carry it."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
+        headers["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))
     if not error.retryable and (error.status >= 500 or error.status in RETRIED_STATUSES):
         headers["x-should-retry"] = "false"
-    content = body(error, openai=is_openai(path))
-    return Response(content, status_code=error.status, headers=headers, media_type="application/json")
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if anthropic.is_anthropic(path):
+        content, status = anthropic.body(error, request_id), anthropic.status(error)
+        headers |= {"request-id": request_id} if request_id else {}
+    else:
+        content, status = body(error, openai=is_openai(path)), error.status
+    return Response(content, status_code=status, headers=headers, media_type="application/json")
 
 
 def stream_event(error: HeliostatError) -> bytes:
@@ -66,7 +75,7 @@ def stream_event(error: HeliostatError) -> bytes:
 
 def is_openai(path: str) -> bool:
     """Whether a path belongs to the OpenAI-compatible surface."""
-    return path == "/v1" or path.startswith("/v1/")
+    return path == "/v1" or path.startswith("/v1/") or path in ROOT_PATHS
 
 
 def internal(error: Exception) -> HeliostatError:
@@ -77,7 +86,7 @@ def internal(error: Exception) -> HeliostatError:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, HeliostatError)
-    return respond(error, request.url.path)
+    return _answer(request, error)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -94,20 +103,24 @@ async def _validation(request: Request, error: Exception) -> Response:
     else:
         message = first["msg"].removeprefix("Value error, ")
         problem = BadRequest(f"Invalid value for {param}: {message}", param=param)
-    return respond(problem, request.url.path)
+    return _answer(request, problem)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:
-        return respond(NotFound(f"No such path: {path[:SHOWN_PATH]}", hint="GET /docs lists them all"), path)
+        return _answer(request, NotFound(f"No such path: {path[:SHOWN_PATH]}", hint="GET /docs lists them all"))
     if error.status_code == 405:
-        response = respond(MethodNotAllowed(f"{request.method} is not allowed on {path[:SHOWN_PATH]}"), path)
+        response = _answer(request, MethodNotAllowed(f"{request.method} is not allowed on {path[:SHOWN_PATH]}"))
         response.headers.update(error.headers or {})
         return response
-    return respond(BadRequest(str(error.detail)), path)
+    return _answer(request, BadRequest(str(error.detail)))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    return respond(internal(error), request.url.path)
+    return _answer(request, internal(error))
+
+
+def _answer(request: Request, error: HeliostatError) -> Response:
+    return respond(error, request.url.path, getattr(request.state, "request_id", None))

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from pydantic_core import from_json
 
-from cluster.errors import BadRequest, ClusterError, ExperimentNotFound, HeliostatError, NotFound
+from cluster.errors import BadRequest, ClusterError, ExperimentNotFound, HeliostatError, ModelNotFound, NotFound
 from cluster.settings import Settings
 from cluster.stores.experiments import CANCELLED, FAILED, RUNNING, Experiment, Experiments
 from deployments.clients import ChatModel
 from deployments.gateway.bodies import json_body
+from deployments.gateway.principal import LOCAL, Principal, principal_of
 from pipelines.sweeps.display import duration
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import BatchSpec, SweepSpec, read_spec
@@ -94,7 +95,7 @@ def router(settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs | Non
         openapi_extra=json_body(BatchSpec, SweepSpec),
     )
     async def create(request: Request) -> dict[str, Any]:
-        return await desk.create(await request.body())
+        return await desk.create(await request.body(), principal_of(request))
 
     @routes.get("/batch", summary="The batch experiments, the newest first")
     async def page(limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
@@ -105,8 +106,8 @@ def router(settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs | Non
         return _whole(await desk.find(experiment_id))
 
     @routes.post("/batch/{id}/start", summary="Run it, or go on with one that ended early")
-    async def start(experiment_id: ExperimentId) -> dict[str, Any]:
-        return _status(await desk.start(experiment_id))
+    async def start(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
+        return _status(await desk.start(experiment_id, principal_of(request)))
 
     @routes.get("/batch/{id}/status", summary="How far it is")
     async def status(experiment_id: ExperimentId) -> dict[str, Any]:
@@ -129,10 +130,10 @@ class Desk:
         self._experiments: Experiments | None = None
         self._opening = asyncio.Lock()
 
-    async def create(self, body: bytes) -> dict[str, Any]:
+    async def create(self, body: bytes, principal: Principal = LOCAL) -> dict[str, Any]:
         """Store an experiment. Raises BadRequest, NothingToRun, PlanTooLarge, ModelNotFound."""
         # In a thread: a spec may hold a million prompts, and other requests go on meanwhile.
-        spec, plan = await asyncio.to_thread(self._planned, body)
+        spec, plan = await asyncio.to_thread(self._planned, body, principal)
         experiments = await self._open()
         made = await asyncio.to_thread(
             partial(
@@ -154,10 +155,10 @@ class Desk:
             "notes": list(plan.notes()),
         }
 
-    def _planned(self, body: bytes) -> tuple[SweepSpec, Plan]:
+    def _planned(self, body: bytes, principal: Principal) -> tuple[SweepSpec, Plan]:
         spec = _read(body)
         plan = Plan(spec=spec)
-        plan.check(self._settings.sweeps.max_cells, self._models)
+        plan.check(self._settings.sweeps.max_cells, list(filter(principal.may_ask, self._models)))
         return spec, plan
 
     async def page(self, limit: int, offset: int) -> dict[str, Any]:
@@ -172,9 +173,12 @@ class Desk:
         """One experiment as it stands. Raises ExperimentNotFound."""
         return await self._reconciled(await self._get(experiment_id))
 
-    async def start(self, experiment_id: int) -> Experiment:
-        """Run it. Raises ExperimentNotFound, Conflict while it runs, ClusterError."""
+    async def start(self, experiment_id: int, principal: Principal = LOCAL) -> Experiment:
+        """Run it. Raises ExperimentNotFound, ModelNotFound, Conflict while it runs, ClusterError."""
         before = await self.find(experiment_id)  # one whose job died counts as failed, and may start again
+        for model in json.loads(before.spec)["models"]:
+            if not principal.may_ask(model):
+                raise ModelNotFound(f"The model {model!r} does not exist here")
         submission_id = f"experiment-{before.id}-{secrets.token_hex(4)}"
         claimed = await self._do(lambda experiments: experiments.claim(experiment_id, submission_id))
         arguments = ["sweep", "run", "--batch", str(before.id), "--yes"]

@@ -1,7 +1,7 @@
 """Work that ends with its client: a hang-up or a deadline cancels it, wherever it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cluster.errors import GenerationTimeout, HeliostatError
 from deployments.gateway.errors import internal, stream_event
+from deployments.gateway.timing import broke
 
 Result = TypeVar("Result")
 
@@ -35,11 +36,17 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *
             await asyncio.wait({task})
 
 
-async def stream(events: AsyncIterator[bytes], *, timeout_s: float, headers: dict[str, str]) -> Response:
+async def stream(
+    events: AsyncIterator[bytes],
+    *,
+    timeout_s: float,
+    headers: dict[str, str],
+    failed: Callable[[HeliostatError], bytes] = stream_event,
+) -> Response:
     """A response that passes ready server-sent events through.
 
     The first item is awaited before the status is sent, so that an error before it has its own status.
-    One after it becomes a last event of type error. Starlette cancels the iteration on a hang-up.
+    One after it becomes a last event, as `failed` writes it. Starlette cancels the iteration on a hang-up.
     """
     deadline = asyncio.get_running_loop().time() + timeout_s
     try:
@@ -55,11 +62,11 @@ async def stream(events: AsyncIterator[bytes], *, timeout_s: float, headers: dic
                 async for item in events:
                     yield item
         except TimeoutError:
-            yield stream_event(_late(timeout_s))
+            yield failed(broke(_late(timeout_s)))
         except HeliostatError as error:
-            yield stream_event(error)
+            yield failed(broke(error))
         except Exception as error:  # noqa: BLE001 - the status is sent: all that is left is to say so and end
-            yield stream_event(internal(error))
+            yield failed(broke(internal(error)))
         finally:
             await _close(events)
 

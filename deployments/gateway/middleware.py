@@ -8,9 +8,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import PayloadTooLarge
+from deployments.gateway.auth.areas import SECRET_AREAS, area_of, route_path
 from deployments.gateway.errors import respond
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+FRAMES = "frame-ancestors 'none'"
 DECLARED_LENGTH = re.compile(r"[0-9]{1,20}")
 
 
@@ -33,6 +35,8 @@ class RequestIds:
         offered = Headers(scope=scope).get("x-request-id", "")
         request_id = offered if ACCEPTED_ID.fullmatch(offered) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        area = area_of(route_path(scope))
+        secret = area is not None and area.name in SECRET_AREAS
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -40,6 +44,12 @@ class RequestIds:
                 if self._answered:
                     headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"
+                headers["referrer-policy"] = "no-referrer"
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers["x-frame-options"] = "DENY"
+                    headers["content-security-policy"] = _framed_by_nobody(headers)
+                if secret:
+                    headers["cache-control"] = "no-store"
             await send(message)
 
         await self._app(scope, receive, send_with_id)
@@ -90,8 +100,14 @@ class BodyLimit:
             await _refuse(limit, scope, receive, send)
 
 
+def _framed_by_nobody(headers: MutableHeaders) -> str:
+    """The page's own policy, with that no page of another site may show it in a frame."""
+    policy = headers.get("content-security-policy")
+    return f"{policy}; {FRAMES}" if policy and "frame-ancestors" not in policy else policy or FRAMES
+
+
 async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-    response = respond(_over(limit), scope["path"])
+    response = respond(_over(limit), scope["path"], scope.get("state", {}).get("request_id"))
     response.headers["connection"] = "close"  # the rest of the body is never read
     await response(scope, receive, send)
 

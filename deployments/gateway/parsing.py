@@ -12,6 +12,9 @@ Request = TypeVar("Request", bound=Wire)
 
 UNION_TAGS = frozenset(
     {"system", "developer", "user", "assistant", "tool", "text", "image_url", "str", "list[str]", "list[int]"}
+    | {"image", "tool_use", "tool_result", "TextDocument"}
+    | {"message", "function_call", "function_call_output", "reasoning", "item_reference"}
+    | {"input_text", "input_image", "output_text", "refusal"}
 )
 
 

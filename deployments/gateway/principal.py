@@ -37,9 +37,21 @@ class Principal:
     scopes: frozenset[str] | None = None
     limits: Limits = Limits()
 
+    @property
+    def is_person(self) -> bool:
+        """Whether somebody signed in, rather than a program with a key of theirs."""
+        return self.id == self.owner
+
+    def may_ask(self, model_id: str) -> bool:
+        """Whether a model exists for this principal: one that may not be asked is not found."""
+        return self.models is None or model_id in self.models
+
 
 LOCAL = Principal(id="local", owner="local", role=Role.ADMIN)
 """Whoever can reach the port, where authentication is off."""
+
+NOBODY = Principal(id="nobody", owner="nobody", role=Role.VIEWER, models=frozenset(), scopes=frozenset())
+"""Who asks for what is open to all, where authentication is on: nothing is looked up for them."""
 
 
 def principal_of(connection: HTTPConnection) -> Principal:

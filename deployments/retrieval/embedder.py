@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cluster.engines.factory import embedding_engine
+from cluster.engines.tokenizing import read_prompt
 from cluster.errors import BadRequest
 from cluster.settings import ModelSettings, Settings
-from cluster.types import Chunk, EmbeddingCall, Embeddings, ModelCard
+from cluster.types import Chunk, EmbeddingCall, Embeddings, ModelCard, TokenizeCall, Tokenized
 from deployments.retrieval.batcher import Batcher
 from pipelines.documents.chunker import cut
 from pipelines.documents.parsed import ParsedDocument
@@ -46,6 +49,16 @@ class Embedder:
         if not call.inputs:
             raise BadRequest("There is nothing to embed", hint="send at least one input", param="input")
         return await self._batcher.embed(call.inputs)
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a text. Raises BadRequest, and UnsupportedParameter for messages."""
+        wanted = read_prompt(call)
+        work = partial(self._engine.encode, special=wanted.special, strings=wanted.return_token_strs)
+        return await asyncio.get_running_loop().run_in_executor(self._cutting, work, wanted.prompt)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens. Raises BadRequest for one outside the vocabulary."""
+        return await asyncio.get_running_loop().run_in_executor(self._cutting, self._engine.decode, tokens)
 
     async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
         """The document's chunks, measured with this model's tokenizer."""

@@ -53,7 +53,19 @@ class BlockWriter:
         async with self._writing:
             while self._rows:
                 part, self._rows = self._rows[: self._size], self._rows[self._size :]
-                await asyncio.to_thread(self._store.write, part, session=self._session, block=self._block)
+                await self._write(part)
+
+    async def _write(self, part: list[Mapping[str, Any]]) -> None:
+        writing = asyncio.ensure_future(
+            asyncio.to_thread(self._store.write, part, session=self._session, block=self._block)
+        )
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # Its thread goes on: whoever reads after this block must find the part.
+            await asyncio.wait({writing})
+            writing.exception()  # a cell that was not stored runs again; asking keeps asyncio from telling of it
+            raise
 
     async def _tick(self) -> None:
         while True:

@@ -5,7 +5,6 @@ An error is a row too. A model that is full fails no cell: the sweep gets narrow
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -15,12 +14,12 @@ from typing import Any
 
 from cluster.errors import EngineFailure, GenerationTimeout, HeliostatError, Overloaded
 from cluster.types import ChatCall, ModelCard, Priority
+from pipelines.sweeps.backoff import wait_s
 from pipelines.sweeps.plan import Cell
 from pipelines.sweeps.score import COMPLETENESS, completeness
 from pipelines.sweeps.width import Width
 
 COLUMNS = ("temperature", "top_p", "max_tokens")  # parameters with a column of their own
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 MESSAGE_LENGTH = 2000  # characters of an error that a row keeps
 
 Ask = Callable[[str, ChatCall], AsyncIterator[bytes]]
@@ -89,7 +88,7 @@ class CellRunner:
                 if not error.retryable or attempts > self._retries:
                     return self._row(cell, started, attempts, reply, error)
             waits += 1
-            await asyncio.sleep(_wait_s(waits, error.retry_after_s))
+            await asyncio.sleep(wait_s(waits, error.retry_after_s))
 
     async def _try(self, cell: Cell, reply: Reply) -> HeliostatError | None:
         begun = time.perf_counter()
@@ -159,9 +158,3 @@ def body_of(cell: Cell) -> bytes:
     if cell.seed is not None:
         body["seed"] = cell.seed
     return json.dumps(body).encode()
-
-
-def _wait_s(waits: int, advised: float | None) -> float:
-    """Twice as long each time, spread by half, so that cells that failed together don't return together."""
-    longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(waits, 10))
-    return max(advised or 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.catalog import deployment_name
 from cluster.serve_errors import translate
 from cluster.stores.runs import Run, ids_in
-from cluster.types import ChatCall, ModelCard
+from cluster.types import ChatAnswer, ChatCall, ModelCard
 from pipelines.sweeps.block import BlockWriter
 from pipelines.sweeps.cell import CellRunner
 from pipelines.sweeps.loop import LoopThread
@@ -104,7 +104,7 @@ class ServedModels:
         response: Any = self._handles[model].stream.remote(call)
         try:
             async for item in response:
-                yield item
+                yield item.body if isinstance(item, ChatAnswer) else item  # the first comes with its timing
         except Exception as error:  # the border of the process: everything is translated here, once
             raise translate(error) from error
         finally:

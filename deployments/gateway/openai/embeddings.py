@@ -9,10 +9,15 @@ from starlette.responses import Response
 
 from cluster.errors import BadRequest, ModelNotFound, UnsupportedParameter
 from cluster.settings import Settings
-from cluster.types import EmbeddingCall, Embeddings
-from deployments.clients import Backends
+from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority
+from deployments.clients import Backends, Embedder
 from deployments.gateway import lifetimes
+from deployments.gateway.cache.build import Caches
+from deployments.gateway.limits import usage
+from deployments.gateway.limits.gate import Gate
 from deployments.gateway.parsing import parse
+from deployments.gateway.principal import Principal, principal_of
+from deployments.gateway.retries import Retries
 from deployments.gateway.wire import EmbeddingRequest
 
 EMBEDDING_TIMEOUT_S = 120.0
@@ -21,8 +26,13 @@ EMBEDDING_TIMEOUT_S = 120.0
 class EmbeddingInputs:
     """Embeddings: checks the inputs, and writes floats or base64."""
 
-    def __init__(self, backends: Backends, settings: Settings) -> None:
+    def __init__(
+        self, backends: Backends, settings: Settings, *, retries: Retries, caches: Caches | None, gate: Gate
+    ) -> None:
         self._embedder = backends.embedder
+        self._retries = retries
+        self._caches = caches
+        self._gate = gate
         self._limit = settings.limits.max_embedding_inputs
         self._characters = settings.limits.max_embedding_characters
         self._chat_models = frozenset(backends.models)
@@ -31,27 +41,57 @@ class EmbeddingInputs:
     async def create(self, request: Request) -> Response:
         """Answer one request. Raises BadRequest, ModelNotFound, UnsupportedParameter."""
         wanted = parse(EmbeddingRequest, await request.body())
-        if wanted.model in self._chat_models:
-            raise BadRequest(f"{wanted.model} is a chat model", hint="it has no embeddings", param="model")
-        if self._embedder is None or wanted.model != self.model_id:
-            raise ModelNotFound(
-                f"The model {wanted.model[:128]!r} does not exist here",
-                hint=f"served for embeddings: {self.model_id or 'none'}",
-                param="model",
-            )
-        inputs = self._inputs(wanted.input)
-        card = await self._embedder.card()
+        card = await self.card(wanted.model, principal_of(request))
+        inputs = self.checked(wanted.input)
         if wanted.dimensions not in (None, card.capabilities.dimensions):
             raise UnsupportedParameter(
                 f"{wanted.model} cannot shorten its {card.capabilities.dimensions} dimensions",
                 hint="leave dimensions out",
                 param="dimensions",
             )
-        call = EmbeddingCall(inputs=inputs, request_id=request.state.request_id)
-        result = await lifetimes.while_connected(request, self._embedder.embed(call), timeout_s=EMBEDDING_TIMEOUT_S)
-        return _embedding_response(wanted, result)
+        return _embedding_response(wanted, await self.vectors(request, card, inputs))
 
-    def _inputs(self, given: str | list[str] | list[int] | list[list[int]]) -> Any:
+    async def card(self, model_id: str, principal: Principal) -> ModelCard:
+        """The embedding model's card. Raises BadRequest for a chat model, ModelNotFound for any other."""
+        may_ask = principal.may_ask(model_id)
+        if may_ask and model_id in self._chat_models:
+            raise BadRequest(f"{model_id} is a chat model", hint="it has no embeddings", param="model")
+        if self._embedder is None or model_id != self.model_id or not may_ask:
+            served = self.model_id if self.model_id and principal.may_ask(self.model_id) else "none"
+            raise ModelNotFound(
+                f"The model {model_id[:128]!r} does not exist here",
+                hint=f"served for embeddings: {served}",
+                param="model",
+            )
+        return await self._embedder.card()
+
+    async def vectors(self, request: Request, card: ModelCard, inputs: Any) -> Embeddings:
+        """The embeddings of checked inputs; a hang-up of the client ends it."""
+        assert self._embedder is not None
+        call = EmbeddingCall(inputs=inputs, request_id=request.state.request_id)
+        work = self._embed(self._embedder, call, card, principal_of(request))
+        return await lifetimes.while_connected(request, work, timeout_s=EMBEDDING_TIMEOUT_S)
+
+    async def _embed(
+        self, embedder: Embedder, call: EmbeddingCall, card: ModelCard, principal: Principal
+    ) -> Embeddings:
+        async def ask(call: EmbeddingCall) -> Embeddings:
+            estimate = usage.of_inputs(call.inputs)
+            async with self._gate.admit(
+                principal, card.id, priority=Priority.INTERACTIVE, estimate=estimate
+            ) as admission:
+                result = await self._retries.whole(card.id, lambda: embedder.embed(call))
+                admission.used = sum(result.tokens)
+                return result
+
+        if self._caches is None:
+            return await ask(call)
+        return await self._caches.vectors.embed(
+            call, ask, owner=principal.owner, model=card.id, revision=card.revision
+        )
+
+    def checked(self, given: str | list[str] | list[int] | list[list[int]]) -> Any:
+        """The inputs as a call has them. Raises BadRequest for none, too many, too long or empty ones."""
         if isinstance(given, str):
             items: list[Any] = [given]
         elif given and all(isinstance(item, int) for item in given):

@@ -92,3 +92,17 @@ def test_it_knows_itself(engine: SentenceEngine) -> None:
 def test_a_folder_without_a_model_fails_to_start_by_name(tmp_path: object) -> None:
     with pytest.raises(StartFailed, match=str(tmp_path)):
         SentenceEngine(SentenceSettings(), source=str(tmp_path)).start()
+
+
+def test_a_text_s_tokens_are_told_and_are_text_again(engine: SentenceEngine) -> None:
+    bare = engine.encode("The cat sat", special=False, strings=True)
+    whole = engine.encode("The cat sat", special=True, strings=True)
+    assert bare.texts == ("the", "cat", "sat")
+    assert whole.texts == ("[CLS]", "the", "cat", "sat", "[SEP]")
+    assert whole.tokens[1:-1] == bare.tokens
+    assert engine.decode(bare.tokens) == "the cat sat"
+    assert engine.encode("word " * 1000, special=False, strings=False).count == 1000
+    for wrong in (-1, 10**6):
+        with pytest.raises(BadRequest) as caught:
+            engine.decode([101, wrong])
+        assert caught.value.param == "tokens[1]"

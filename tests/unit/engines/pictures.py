@@ -77,7 +77,7 @@ def refused() -> dict[str, tuple[str, str]]:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="http://127.0.0.1:1/x"/></svg>'
     return {
         "http": ("http://127.0.0.1:1/x.png", "invalid_image_url"),
-        "https": ("https://example.com/x.png", "invalid_image_url"),
+        "https": ("https://192.168.0.1/x.png", "invalid_image_url"),
         "metadata service": ("http://169.254.169.254/latest/meta-data", "invalid_image_url"),
         "file": ("file:///etc/passwd", "invalid_image_url"),
         "a path": ("/etc/passwd", "invalid_image_url"),

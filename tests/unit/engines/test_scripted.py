@@ -9,6 +9,7 @@ from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import EngineDead, EngineFailure
 from cluster.settings import ScriptedSettings
 from tests.unit.engines.chat_promises import PROMPT, ChatPromises, answer, call, events, idle, text_of
+from tests.unit.engines.completion_promises import CompletionPromises
 
 
 async def started(**settings: Any) -> ScriptedEngine:
@@ -18,6 +19,16 @@ async def started(**settings: Any) -> ScriptedEngine:
 
 
 class TestScripted(ChatPromises):
+    @pytest.fixture
+    async def engine(self) -> AsyncIterator[ScriptedEngine]:
+        engine = await started()
+        yield engine
+        await engine.stop()
+
+
+class TestScriptedCompletions(CompletionPromises):
+    takes_tokens = False
+
     @pytest.fixture
     async def engine(self) -> AsyncIterator[ScriptedEngine]:
         engine = await started()

@@ -34,3 +34,9 @@ def test_text_that_may_begin_a_stop_is_held_back(piece: str) -> None:
     matcher = StopMatcher(["END"])
     assert matcher.push(f"a{piece}") == "a"
     assert matcher.flush() == piece
+
+
+def test_the_stop_that_came_first_is_the_one_that_was_met() -> None:
+    matcher = StopMatcher(["END", "b"])
+    assert matcher.met is None
+    assert (matcher.push("a bEND"), matcher.met, matcher.stopped) == ("a ", "b", True)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,10 +12,12 @@ from cluster.engines.images import Picture
 from cluster.engines.relay import Relay
 from cluster.engines.sampling import Sampling, defaults
 from cluster.engines.threaded import Prompt, ThreadedEngine
+from cluster.engines.tokenizing import Tokenizing, within
 from cluster.errors import EngineDead, EngineFailure, StartFailed, UnsupportedParameter
 from cluster.settings import GenerationDefaults, LimitSettings
-from cluster.types import Priority
+from cluster.types import Priority, Tokenized
 from tests.unit.engines.chat_promises import ChatPromises, answer, begun, call, idle
+from tests.unit.engines.completion_promises import CompletionPromises, goes_on, tokens
 
 WORDS = (
     "the",
@@ -40,6 +42,7 @@ class Words:
 
     context_length = 2000  # the promises ask for up to 1,800 tokens
     images = False
+    raw = True
     revision = "0123456789ab"
     parameters = frozenset({"top_k"})
     defaults = defaults(GenerationDefaults(), {})
@@ -53,6 +56,18 @@ class Words:
         parts = [message["content"] for message in messages]
         text = " ".join(part if isinstance(part, str) else part[0]["text"] for part in parts)
         return Prompt(tokens=len(text.split()), inputs=text)
+
+    def prepare_raw(self, prompt: str | tuple[int, ...]) -> Prompt:
+        text = prompt if isinstance(prompt, str) else self.detokenize(prompt)
+        return Prompt(tokens=len(text.split()), inputs=text)
+
+    def tokenize(self, wanted: Tokenizing) -> Tokenized:
+        said = wanted.prompt or " ".join(message["content"] for message in wanted.messages or ())
+        tokens = tuple(WORDS.index(word) for word in said.split())
+        return Tokenized(tokens=tokens, texts=tuple(said.split()) if wanted.return_token_strs else None)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return " ".join(WORDS[token] for token in within(tokens, len(WORDS)))
 
     def generate(self, prompt: Prompt, wanted: Sampling, relay: Relay) -> None:
         self.order.append(prompt.inputs)
@@ -88,6 +103,10 @@ async def engine(words: Words) -> AsyncIterator[ThreadedEngine]:
 
 
 class TestThreaded(ChatPromises):
+    pass
+
+
+class TestThreadedCompletions(CompletionPromises):
     pass
 
 
@@ -152,3 +171,14 @@ async def test_a_stopped_engine_says_so(words: Words) -> None:
         await engine.check_health()
     with pytest.raises(EngineDead):
         await engine.chat(call())
+
+
+async def test_a_model_with_a_template_of_its_own_takes_no_raw_prompt(words: Words) -> None:
+    words.raw = False
+    engine = await started(lambda: words)
+    assert engine.capabilities.completion == frozenset()
+    with pytest.raises(UnsupportedParameter) as caught:
+        await goes_on(engine)
+    assert caught.value.param == "prompt"
+    assert (await tokens(engine, prompt="the sun")).count == 2
+    await engine.stop()

@@ -1,6 +1,6 @@
 """The gateway's app over engines without a model, asked through ASGI: no Ray, no sockets."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from cluster.config import resolve
 from cluster.engines.hashing import HashEmbedder
 from cluster.engines.scripted import ScriptedEngine
+from cluster.engines.tokenizing import read_prompt
 from cluster.settings import HashSettings, ScriptedSettings, Settings
-from cluster.types import ChatCall, EmbeddingCall, Embeddings, Health, ModelCard
+from cluster.types import ChatCall, EmbeddingCall, Embeddings, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.clients import Backends
 from deployments.gateway import errors, health
+from deployments.gateway.anthropic import routes as anthropic
 from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import BodyLimit, RequestIds
 from deployments.gateway.openai import routes as openai
@@ -41,6 +43,12 @@ class LocalModel:
     def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         return self.engine.stream(call)
 
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        return await self.engine.tokenize(call)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        return await self.engine.detokenize(tokens)
+
 
 class LocalEmbedder:
     def __init__(self) -> None:
@@ -52,6 +60,13 @@ class LocalEmbedder:
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         return self.engine.embed(call.inputs)
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        wanted = read_prompt(call)
+        return self.engine.encode(wanted.prompt, special=wanted.special, strings=wanted.return_token_strs)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        return self.engine.decode(tokens)
 
 
 def settings_with(**changes: Any) -> Settings:
@@ -80,7 +95,9 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
     backends = Backends(models={"echo": model}, embedder=LocalEmbedder())
     app = FastAPI()
     errors.install(app)
-    app.include_router(openai.router(backends, settings, Chats(backends, settings)))
+    chats = Chats(backends, settings)
+    app.include_router(openai.router(backends, settings, chats))
+    app.include_router(anthropic.router(backends.models, chats))
     app.include_router(health.router(backends, deque()))
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
     app.add_middleware(RequestIds)

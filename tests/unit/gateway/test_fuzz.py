@@ -22,6 +22,7 @@ CODES = {
     "unsupported_parameter",
     "context_length_exceeded",
     "model_not_found",
+    "response_not_found",
     "empty_plan",
     "plan_too_large",
 }
@@ -34,6 +35,21 @@ GOOD: dict[str, dict[str, Any]] = {
         "metadata": {"a": "b"},
         "stream": True,
         "stream_options": {"include_usage": True},
+    },
+    "/v1/responses": {
+        "model": "echo",
+        "instructions": "be brief",
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+            {"type": "message", "role": "assistant", "content": "ho", "id": "msg_1"},
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+        ],
+        "text": {"format": {"type": "text"}},
+        "max_output_tokens": 3,
+        "metadata": {"a": "b"},
+        "include": [],
+        "stream": True,
+        "store": False,
     },
     "/v1/embeddings": {"model": "hash", "input": ["a b", "c"], "encoding_format": "float", "dimensions": 16},
     "/api/experiments/batch": {

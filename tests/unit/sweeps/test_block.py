@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,3 +43,30 @@ async def test_a_writer_whose_session_is_over_stops_its_block() -> None:
     with pytest.raises(Superseded):
         async with BlockWriter(store, session="s", block=0, size=1) as writer:
             await writer.add({"n": 1})
+
+
+class SlowParts(Parts):
+    """A store whose writes take a moment."""
+
+    def write(self, rows: list[Mapping[str, Any]], *, session: str, block: int) -> None:
+        time.sleep(0.05)
+        super().write(rows, session=session, block=block)
+
+
+async def test_a_part_under_way_is_there_when_the_writer_has_ended() -> None:
+    store = SlowParts()
+    async with BlockWriter(store, session="s", block=0, size=100, flush_s=0.01) as writer:
+        await writer.add({"n": 1})
+        await asyncio.sleep(0.03)  # the clock is writing it now, in a thread that nobody can stop
+    assert store.parts == [[{"n": 1}]]
+
+
+async def test_a_part_under_way_is_there_when_its_writer_was_cancelled() -> None:
+    store = SlowParts()
+    writer = BlockWriter(store, session="s", block=0, size=1)
+    adding = asyncio.create_task(writer.add({"n": 1}))
+    await asyncio.sleep(0.02)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    assert store.parts == [[{"n": 1}]]

@@ -12,7 +12,7 @@ from cluster.errors import BadRequest, Overloaded, ReplicaLost
 from cluster.settings import ScriptedSettings
 from cluster.stores.runs import schema
 from cluster.types import ChatCall, ModelCard, Priority
-from pipelines.sweeps import cell as cells
+from pipelines.sweeps import backoff
 from pipelines.sweeps.cell import CellRunner, body_of
 from pipelines.sweeps.plan import Cell, Plan
 from pipelines.sweeps.spec import read_spec
@@ -28,7 +28,7 @@ SPEC = {
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.0)
 
 
 def the_cell(**parameters: Any) -> Cell:

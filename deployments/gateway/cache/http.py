@@ -1,0 +1,58 @@
+"""What HTTP says of the cache: `Cache-Control` of a request, `x-heliostat-cache` of its answer.
+
+`no-store`: neither looked up nor stored. `no-cache`: made anew, and stored. An answer that could not have come
+from the cache has no header.
+"""
+
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "x-heliostat-cache"
+HIT, MISS = "hit", "miss"
+
+
+class Visit:
+    """One request to a gateway with a cache. outcome: `hit` or `miss`, None where it was not asked."""
+
+    __slots__ = ("lookup", "outcome", "store")
+
+    def __init__(self, cache_control: str = "") -> None:
+        asked = {directive.strip().lower() for directive in cache_control.split(",")}
+        self.store = "no-store" not in asked
+        self.lookup = self.store and "no-cache" not in asked
+        self.outcome: str | None = None
+
+
+_current: ContextVar[Visit | None] = ContextVar("heliostat_cache_visit", default=None)
+
+
+def visit() -> Visit:
+    """The visit of the request that this context answers; outside of one, a new visit that asks for nothing."""
+    return _current.get() or Visit()
+
+
+class CacheHeaders:
+    """ASGI middleware that reads and writes the headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        this = Visit(Headers(scope=scope).get("cache-control", ""))
+        token = _current.set(this)
+
+        async def send_with_outcome(message: Message) -> None:
+            if message["type"] == "http.response.start" and this.outcome is not None:
+                MutableHeaders(scope=message)[HEADER] = this.outcome
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_outcome)
+        finally:
+            _current.reset(token)

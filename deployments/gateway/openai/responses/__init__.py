@@ -1,0 +1,1 @@
+"""OpenAI's Responses API over chat completions: translated there and back, streamed as its events, and stored."""

@@ -1,0 +1,83 @@
+"""What `/openapi.json` says beyond FastAPI's own: the errors of every route, streams, and how to authenticate."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from deployments.gateway.errors import is_openai
+
+_TEXT = {"type": "string"}
+_MAYBE = {"type": ["string", "null"]}
+_OPENAI_ERROR = {
+    "type": "object",
+    "required": ["message", "type", "param", "code"],
+    "properties": {"message": _TEXT, "type": _TEXT, "param": _MAYBE, "code": _MAYBE},
+}
+_OWN_ERROR = {
+    "type": "object",
+    "required": ["code", "message", "hint"],
+    "properties": {"code": _TEXT, "message": _TEXT, "hint": _MAYBE, "param": _TEXT},
+}
+_ANTHROPIC_ERROR = {
+    "type": "object",
+    "required": ["type", "message"],
+    "properties": {"type": _TEXT, "message": _TEXT},
+}
+_SCHEMAS = {
+    "OpenAIError": {"type": "object", "required": ["error"], "properties": {"error": _OPENAI_ERROR}},
+    "Error": {"type": "object", "required": ["error"], "properties": {"error": _OWN_ERROR}},
+    "AnthropicError": {
+        "type": "object",
+        "required": ["type", "error"],
+        "properties": {"type": {"const": "error"}, "error": _ANTHROPIC_ERROR},
+    },
+}
+_VALIDATION = ("HTTPValidationError", "ValidationError")  # FastAPI's own: nothing here answers in their shape
+
+
+def install(app: FastAPI) -> None:
+    """Let the app describe itself so, once it is asked."""
+    build = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(build())
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with what FastAPI does not know; changes it in place."""
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            _complete_operation(path, operation)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in _VALIDATION:
+        schemas.pop(name, None)
+    schemas.update(_SCHEMAS)
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a person's access token."}
+    }
+    document["security"] = [{"bearer": []}, {}]  # {}: a server on loopback may ask for none
+    return document
+
+
+def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    name = "AnthropicError" if path.startswith("/v1/messages") else "OpenAIError" if is_openai(path) else "Error"
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    responses.setdefault(
+        "default", {"description": "What went wrong", "content": {"application/json": {"schema": schema}}}
+    )
+    if _can_stream(operation):
+        content = responses["200"].setdefault("content", {})
+        content.setdefault("text/event-stream", {"schema": {"type": "string"}})
+
+
+def _can_stream(operation: dict[str, Any]) -> bool:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    kinds = body.get("anyOf", [body])
+    return "200" in operation["responses"] and any("stream" in kind.get("properties", {}) for kind in kinds)

@@ -1,0 +1,1 @@
+"""Check and run OpenAI's batches: JSONL in, JSONL out, resumable."""

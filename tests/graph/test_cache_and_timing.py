@@ -1,0 +1,80 @@
+"""Timing, cache and idempotency over the whole graph: what the replica measured arrives at the gateway."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from ray import serve
+
+from cluster.settings import Settings
+from deployments.app import build
+
+ASKED = {"model": "echo", "messages": [{"role": "user", "content": "hello graph"}], "temperature": 0}
+STAGE = re.compile(r"([a-z_]+);dur=(\d+\.\d\d)")
+
+
+@pytest.fixture(scope="module")
+def cached_app(graph_settings: Settings) -> FastAPI:
+    on = graph_settings.cache.model_copy(update={"enabled": True})
+    settings = graph_settings.model_copy(update={"cache": on})
+    handle = serve.run(build(settings), name="cached", _local_testing_mode=True)
+    app: FastAPI = handle.asgi.remote().result()
+    return app
+
+
+@pytest.fixture
+async def cached(cached_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(cached_app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+        yield client
+
+
+def stages(response: httpx.Response) -> dict[str, float]:
+    return {name: float(ms) for name, ms in STAGE.findall(response.headers["x-heliostat-timing"])}
+
+
+async def test_a_whole_answer_says_where_all_its_time_went(graph: httpx.AsyncClient) -> None:
+    found = stages(await graph.post("/v1/chat/completions", json={**ASKED, "model": "slow/echo", "max_tokens": 3}))
+    assert list(found) == ["gateway", "queue", "route", "prefill", "first_token", "total"]
+    assert found["total"] >= 100 > found["prefill"]  # two pauses of 50 ms after the first token
+
+
+async def test_a_streams_header_adds_up_to_its_first_token(graph: httpx.AsyncClient) -> None:
+    found = stages(await graph.post("/v1/chat/completions", json={**ASKED, "stream": True}))
+    assert list(found) == ["gateway", "queue", "route", "prefill", "first_token"]
+    parts = sum(found[name] for name in ("gateway", "queue", "route", "prefill"))
+    assert parts == pytest.approx(found["first_token"], abs=0.03)  # each is rounded
+
+
+async def test_without_the_setting_nothing_is_cached(graph: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        assert "x-heliostat-cache" not in (await graph.post("/v1/chat/completions", json=ASKED)).headers
+
+
+async def test_an_answer_is_a_miss_and_then_a_hit_without_a_replica(cached: httpx.AsyncClient) -> None:
+    first = await cached.post("/v1/chat/completions", json=ASKED)
+    assert first.headers["x-heliostat-cache"] == "miss"
+    assert list(stages(first)) == ["gateway", "queue", "route", "prefill", "first_token", "total"]
+    await asyncio.sleep(0.2)  # it is stored behind the answer's back
+    second = await cached.post("/v1/chat/completions", json={**ASKED, "stream": True})
+    assert second.headers["x-heliostat-cache"] == "hit"
+    assert list(stages(second)) == ["gateway", "queue"]
+    assert '"content":"hello graph"' in second.text
+
+
+async def test_embeddings_are_cached_by_text(cached: httpx.AsyncClient) -> None:
+    outcomes = []
+    for given in (["a b"], ["a b", "c"], ["c", "a b"]):
+        answer = await cached.post("/v1/embeddings", json={"model": "hash", "input": given})
+        outcomes.append(answer.headers["x-heliostat-cache"])
+    assert outcomes == ["miss", "miss", "hit"]
+
+
+async def test_a_request_with_a_key_runs_once(graph: httpx.AsyncClient) -> None:
+    headers = {"idempotency-key": "graph-1"}
+    first, second = [await graph.post("/v1/chat/completions", json=ASKED, headers=headers) for _ in range(2)]
+    assert first.json()["id"] == second.json()["id"]
+    assert second.headers["idempotency-replayed"] == "true"
