@@ -29,7 +29,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a card states about one training; the time is training's alone, over all its sessions."""
+    """What a card states about one training; the time is training's alone, over all its sessions.
+
+    extended: whether it began with an exported model.
+    """
 
     minutes: float
     steps: int
@@ -37,6 +40,7 @@ class Measured:
     seed: int
     megabytes: float
     scores: tuple[Score, ...]
+    extended: bool = False
 
 
 def write_card(recipe: Recipe, card: Card, measured: Measured, replies: Sequence[str]) -> str:
@@ -103,15 +107,35 @@ def _training(recipe: Recipe, card: Card, measured: Measured) -> str:
 
 {card.data}
 
-This copy took {measured.steps:,} steps, {measured.tokens:,} tokens (padding included), with seed {measured.seed}: \
-{measured.minutes:.0f} minutes on two CPU cores that had other work as well. The layers' matrices are learnt with \
-Muon, all else with AdamW. The first command makes it again (to the bit only on the same processor, with as many \
-threads and in one go), the second measures it as served.
+{_taken(recipe, measured)} The layers' matrices are learnt with Muon, all else with AdamW. {_again(measured)} (to \
+the bit only on the same processor, with as many threads and in one go), the last measures it as served.
 
 ```bash
-python -m pipelines.training train {recipe.name} --steps {measured.steps} --seed {measured.seed} --fresh
+{_commands(recipe, measured)}
 heliostat models eval --model {recipe.name}
 ```"""
+
+
+def _taken(recipe: Recipe, measured: Measured) -> str:
+    steps = f"{measured.steps:,} {'more' if measured.extended else ''}".rstrip()
+    begun = f"This copy began with one of {recipe.steps:,} steps, and" if measured.extended else "This copy"
+    return (
+        f"{begun} took {steps} steps, {measured.tokens:,} tokens (padding included), with seed {measured.seed}: "
+        f"{measured.minutes:.0f} minutes on CPU cores that had other work as well."
+    )
+
+
+def _again(measured: Measured) -> str:
+    return "The first two commands make it again" if measured.extended else "The first command makes it again"
+
+
+def _commands(recipe: Recipe, measured: Measured) -> str:
+    train = f"python -m pipelines.training train {recipe.name}"
+    one_go = f"--steps {measured.steps} --seed {measured.seed} --fresh"
+    if not measured.extended:
+        return f"{train} {one_go}"
+    folder = f".heliostat/training/{recipe.name}-base"
+    return f"{train} --fresh --out {folder}\n{train} --from {folder} {one_go}"
 
 
 def _shown(card: Card, replies: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ def publish(training: Training, out: Path) -> tuple[Score, ...]:
         seed=training.seed,
         megabytes=sum(path.stat().st_size for path in out.iterdir()) / 1e6,
         scores=evaluation.scores,
+        extended=training.recipe == course.extension,
     )
     card = course.card
     replies = course.answerer(model, tokenizer, Sampling(temperature=card.temperature, seed=1))(card.shown)

@@ -80,4 +80,7 @@ Heliostat, simple instructions, small stories, tool calls, and grounded question
 devices and companies. Names are made of syllables, nouns, verbs and adjectives come from the lists of the \
 package `wonderwords`, and a checksum keeps every eighth name and word out of training: those, and other seeds, \
 are what it is measured on. A curriculum begins with repeating words and with one fact, and goes on to two, three, \
-five and more, up to thirty. Only the assistant's tokens are learnt."""
+five and more, up to thirty. Only the assistant's tokens are learnt.
+
+The weights were made in two goes. The free clauses ("By which day is the cruelty of Dangerrel due?", \
+`chat/clauses.py`), contexts about a single subject, and more JSON came with the second."""

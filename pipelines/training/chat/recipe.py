@@ -5,4 +5,4 @@ from dataclasses import replace
 from pipelines.training.recipe import Architecture, Recipe
 
 RECIPE = Recipe(name="spark-chat", shape=Architecture(vocab_size=3072, layers=5), steps=12_600, fall=0.54)
-EXTENSION = replace(RECIPE, steps=2_000, matrix_rate=0.012, other_rate=0.0015, fall=0.9)
+EXTENSION = replace(RECIPE, steps=1_450, matrix_rate=0.012, other_rate=0.0015, fall=0.9)

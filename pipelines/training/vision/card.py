@@ -97,4 +97,7 @@ grainy, striped, dotted, clouded and cluttered backgrounds, turned, scaled, blur
 At first the tower alone learns, from what each patch shows (its kind, colour, place, and how many there are of \
 it); then all of it learns from several questions to a picture, each as if it were the only one. A checksum \
 keeps every eighth word out of training, and two fonts are kept out as well: those, other seeds and other shares \
-of backgrounds are what it is measured on, in pictures of up to 640 pixels."""
+of backgrounds are what it is measured on, in pictures of up to 640 pixels.
+
+The weights were made in two goes. In the second the tower also learnt what stands on each side of a thing \
+(`vision/labels.py`), and there were more pairs and crowds."""

@@ -30,7 +30,7 @@ from pipelines.training.vision.tokenizer import train_tokenizer
 
 SHAPE = VisionArchitecture()
 RECIPE = Recipe(name="spark-vision", shape=SHAPE.text, steps=7_520, matrix_rate=0.01, other_rate=0.002)
-EXTENSION = replace(RECIPE, steps=3_500, matrix_rate=0.006, other_rate=0.0012, fall=0.9)
+EXTENSION = replace(RECIPE, steps=2_650, matrix_rate=0.006, other_rate=0.0012, fall=0.9)
 
 # Neighbouring pixels are mostly equal, so that 300 weights move a patch of one colour together: at 0.003 each, a
 # step changed its sum by nearly 1, and after 240 steps no kind was told from another.
