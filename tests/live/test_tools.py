@@ -118,7 +118,12 @@ def called(text: str, *, stream: bool) -> Any:
 
 def test_a_strict_tools_call_is_held_to_its_schema(client: httpx.Client) -> None:
     """The model would copy the city of the question; its schema knows another one alone."""
-    rome = {"type": "object", "properties": {"town": {"enum": ["Rome"]}}, "required": ["town"]}
+    rome = {
+        "type": "object",
+        "properties": {"town": {"enum": ["Rome"]}},
+        "required": ["town"],
+        "additionalProperties": False,
+    }
     strict = function(description="Get the weather of a city", strict=True, parameters=rome)
     for stream in (False, True):
         answer = client.post(CHAT, json=body(tools=[strict], stream=stream))
