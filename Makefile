@@ -4,9 +4,10 @@ EXTRA  ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 ARGS   ?=
+SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo --non-interactive)
 CONFIG ?= configs/demo.yaml
 
-.PHONY: install check format test test-unit test-gpu demo run bench models-train models-eval clean
+.PHONY: install check format test test-packages test-unit test-gpu demo run bench models-train models-eval clean
 
 install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
@@ -25,10 +26,14 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: install  ## unit, graph, live and fault levels; real vLLM on the built-in models
+test: install test-packages  ## unit, graph, live and fault levels; real vLLM on the built-in models
 	$(BIN)/python -m pytest $(ARGS)
 
-test-unit: install  ## no Ray, under 10 s
+test-packages:  ## what tests need beside Python: redis-server; where it can't be installed, its tests say so and are skipped
+	@command -v redis-server >/dev/null || $(SUDO) apt-get install --yes --quiet --no-install-recommends redis-server \
+	  || echo "redis-server cannot be installed here: the tests that need it will be skipped"
+
+test-unit: install  ## no Ray
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
 test-gpu: install  ## configs/gpu-node.yaml's engine settings on CUDA; says so where there is none
