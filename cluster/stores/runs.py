@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import Conflict, ExperimentNotFound
+from cluster.stores.draft import sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,7 +193,7 @@ class Run:
         new = self._put(whole, session=session, block=0)
         for file in old:
             file.unlink()
-        _sync_folder(new.parent)
+        sync_folder(new.parent)
         return int(whole.num_rows)
 
     def archive(self) -> str:
@@ -214,7 +215,7 @@ class Run:
             draft.unlink()
             raise Superseded(self.id)
         draft.rename(final)
-        _sync_folder(self.parts)
+        sync_folder(self.parts)
         return final
 
     def _sweep_up(self) -> None:
@@ -293,12 +294,3 @@ def _replace(file: Path, content: bytes) -> None:
         target.flush()
         os.fsync(target.fileno())
     draft.replace(file)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is durable once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -73,11 +73,9 @@ def _of_part(vocabulary: Vocabulary, kind: str) -> Relation:
     others = [_thing(vocabulary)] if not asked.direct and rng.random() < 0.65 else []
     late = [_phrase(vocabulary)] if rng.random() < 0.35 else []
     opening = f"{_opening(vocabulary)} " if rng.random() < 0.15 else ""
-    rest = " ".join([verb.rest, *others]) if others else verb.rest
+    rest = " ".join([verb.rest, *others])
     tail = "".join(f" {text}" for text in late)
-    spoken = f"{verb.auxiliary} {rest}" if verb.auxiliary not in ("did", "does", "do") else None
-    stated = f"{spoken or ' '.join([verb.finite, *others])} {asked.written}{tail}"
-    statements = [f"{opening}{doer} {stated}."]
+    statement = f"{opening}{' '.join([doer, verb.finite, *others, asked.written])}{tail}."
     questions = []
     for words in asked.asked:
         front, _, left = words.partition("|")
@@ -85,14 +83,13 @@ def _of_part(vocabulary: Vocabulary, kind: str) -> Relation:
         questions.append(f"{front} {verb.auxiliary} {doer} {rest}{left}{tail}?")
     if opening:
         questions = [*questions, *(f"{opening}{text[0].lower()}{text[1:]}" for text in questions)]
-    return Relation(subject=kind, value=asked.value, statements=tuple(statements), questions=tuple(questions))
+    return Relation(subject=kind, value=asked.value, statements=(statement,), questions=tuple(questions))
 
 
 def _of_doer(vocabulary: Vocabulary, kind: str) -> Relation:
     """Ask who or what does it."""
     rng = vocabulary.rng
     verb = _verb(vocabulary)
-    action = f"{verb.auxiliary} {verb.rest}" if verb.auxiliary not in ("did", "does", "do") else verb.finite
     whom = rng.choice((_S, f"the {_noun(vocabulary)} of {_S}", f"{_thing(vocabulary)} {_preposition(rng)} {_S}"))
     tail = f" {_phrase(vocabulary)}" if rng.random() < 0.4 else ""
     person = rng.random() < 0.6
@@ -101,8 +98,8 @@ def _of_doer(vocabulary: Vocabulary, kind: str) -> Relation:
     return Relation(
         subject=kind,
         value=value,
-        statements=(f"{_V} {action} {whom}{tail}.",),
-        questions=(f"{who} {action} {whom}{tail}?", f"{who} {action} {whom}?"),
+        statements=(f"{_V} {verb.finite} {whom}{tail}.",),
+        questions=(f"{who} {verb.finite} {whom}{tail}?", f"{who} {verb.finite} {whom}?"),
     )
 
 
