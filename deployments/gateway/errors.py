@@ -19,7 +19,7 @@ from cluster.errors import BadRequest, HeliostatError, MethodNotAllowed, NotFoun
 from deployments.gateway.anthropic import errors as anthropic
 from deployments.gateway.parsing import path_of
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 RETRIED_STATUSES = frozenset({408, 409, 429})

@@ -39,7 +39,7 @@ from deployments.gateway.errors import respond
 from deployments.gateway.principal import principal_of
 from deployments.gateway.sent_body import SentBody
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 HEADER = b"idempotency-key"

@@ -14,5 +14,8 @@ def loggers_as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
         logger = logging.getLogger(name)
         monkeypatch.setattr(logger, "propagate", True)
         monkeypatch.setattr(logger, "handlers", [])
-        monkeypatch.setattr(logger, "level", logging.NOTSET)
+        monkeypatch.setattr(logger, "level", logging.WARNING)  # whatever a library has set the root logger to
         logger.manager._clear_cache()  # of who listens to which level
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] in logs.ROOTS:
+            monkeypatch.setattr(logger, "disabled", False)  # a library's own configuration disables all others

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 PREFIX = "heliostat:cache:"
 PATIENCE_S = 0.25  # a cache that takes longer than that helps nobody

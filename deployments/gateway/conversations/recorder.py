@@ -17,7 +17,7 @@ from cluster.stores.stream_journal import Ending, Standing
 from deployments.gateway.conversations.live import Live
 from deployments.gateway.conversations.records import Records
 
-logger = logging.getLogger("heliostat.gateway.conversations")
+logger = logging.getLogger(__name__)
 
 CLIENT_DISCONNECTED = "client_disconnected"
 TAKEN_AWAY = "taken_away"  # its conversation was deleted, or this gateway was taken for dead

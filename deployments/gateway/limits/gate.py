@@ -20,7 +20,7 @@ from deployments.gateway.limits.store import LimitStore
 from deployments.gateway.limits.usage import Estimate, StreamCount, used
 from deployments.gateway.principal import Limits, Principal
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 
 class Admission:

@@ -15,7 +15,7 @@ from deployments.gateway.limits.store import LimitStore, StoreAway
 from deployments.gateway.limits.usage import Estimate
 from deployments.gateway.principal import Limits, Principal
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 AWAY_S = 1.0  # a store that did not answer is not asked again for so long
 NONE = Limits()

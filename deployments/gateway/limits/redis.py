@@ -17,7 +17,7 @@ from deployments.gateway.limits.redis_scripts import RENEW, SETTLE, TAKE
 from deployments.gateway.limits.store import StoreAway
 from deployments.gateway.principal import Limits
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 ANSWER_S = 0.5  # a request waits no longer for Redis, which answers in a millisecond
 LEASE_S = 30  # a place of a gateway that died is free again after so long

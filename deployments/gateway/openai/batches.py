@@ -36,7 +36,7 @@ from pipelines.batches.folder import BatchFolder
 
 Result = TypeVar("Result")
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 SUBMIT_GRACE_S = 60.0  # between claiming a batch and its job being known to Ray
 MOST_PAIRS = 16  # of metadata

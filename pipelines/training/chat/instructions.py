@@ -190,17 +190,17 @@ def add(rng: Random) -> Dialogue:
 def instruct(rng: Random, split: Split = "train") -> Dialogue:
     """Draw any of the instructions."""
     draw = rng.random()
-    if draw < 0.42:
+    if draw < 0.45:
         return json_object(rng, split)
-    if draw < 0.62:
+    if draw < 0.65:
         return json_of_text(rng, split)
-    if draw < 0.74:
+    if draw < 0.73:
         return enumerate_items(rng)
-    if draw < 0.79:
+    if draw < 0.76:
         return one_word(rng)
-    if draw < 0.84:
+    if draw < 0.83:
         return depict_in_sentences(rng)
-    if draw < 0.93:
+    if draw < 0.88:
         return echo(rng, split)
     return add(rng)
 

@@ -53,7 +53,7 @@ STAGES = (
     Stage(until=3000, copying=0.12, grounded=0.55, words=12, shapes=(_ONE, _TWO, _THREE, _THREE)),
     Stage(until=5000, copying=0.06, grounded=0.52, words=12, shapes=(_ONE, _TWO, _THREE, _FIVE, _FIVE)),
     Stage(until=5800, copying=0.04, grounded=0.5, words=16, stories=0.16, shapes=_ALL),
-    Stage(until=LAST + 1, copying=0.05, grounded=0.47, words=16, stories=0.07, shapes=_MOST),
+    Stage(until=LAST + 1, copying=0.05, grounded=0.4, words=16, stories=0.05, shapes=_MOST),
 )
 
 
@@ -80,8 +80,8 @@ def _other(rng: Random, split: Split, stories: float) -> Dialogue:
     if choice < stories:
         return tell(rng) if rng.random() < 0.55 else depict(rng)
     choice = (choice - stories) / (1 - stories)
-    if choice < 0.24:
+    if choice < 0.22:
         return talk(rng, split)
-    if choice < 0.74:
+    if choice < 0.75:
         return instruct(rng, split)
-    return call_tool(rng, split) if choice < 0.95 else leave_tools(rng, split)
+    return call_tool(rng, split) if choice < 0.96 else leave_tools(rng, split)

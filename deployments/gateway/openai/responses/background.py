@@ -18,7 +18,7 @@ from deployments.gateway.openai.responses.keeper import Keeper
 from deployments.gateway.openai.responses.output import Body
 from deployments.gateway.openai.responses.turn import Turn
 
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5.0  # background work takes seconds; a place comes free when one ends
 

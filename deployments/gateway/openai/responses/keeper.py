@@ -16,7 +16,7 @@ from deployments.gateway.openai.responses.items import Stored, response_of
 from deployments.gateway.openai.responses.writer import Writer
 
 Result = TypeVar("Result")
-logger = logging.getLogger("heliostat.gateway")
+logger = logging.getLogger(__name__)
 
 GRACE_S = 60.0  # past the generation's timeout, for its end to be written; then the server that ran it is gone
 PRUNE_EVERY_S = 3600.0

@@ -289,7 +289,7 @@ async def test_while_the_store_is_away_requests_go_on_or_are_refused_as_the_sett
     async with client_of(
         app_behind(gate, model, settings_with(), key(requests_per_minute=1), key("free"))
     ) as client:
-        with caplog.at_level(logging.WARNING, "heliostat.gateway"):
+        with caplog.at_level(logging.WARNING, "deployments.gateway"):
             answers = [await client.post(CHAT, json=HELLO, headers={"x-key": "key"}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [status] * 3
         assert (await client.post(CHAT, json=HELLO, headers={"x-key": "free"})).status_code == 200

@@ -207,7 +207,7 @@ async def test_redis_that_ends_between_take_and_settle_is_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = RedisLimits(f"unix://{tmp_path / 'nobody'}")
-    with caplog.at_level(logging.WARNING, "heliostat.gateway"):
+    with caplog.at_level(logging.WARNING, "deployments.gateway"):
         store.settle("key", LIMITS, tokens=5, lease="a")
         await _settled(store)
     assert "could not be settled" in caplog.text
