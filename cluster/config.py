@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from cluster import yaml_text
 from cluster.errors import SettingsError
-from cluster.settings import ENGINES, Settings
+from cluster.settings.engines import ENGINES
+from cluster.settings.tree import Settings
 
 IMPORT_PATH = "deployments.app:build"
 ENVIRONMENT_PREFIX = "HELIOSTAT__"

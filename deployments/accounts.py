@@ -16,7 +16,7 @@ import typer
 from cluster.config import database_url, home, load_config
 from cluster.errors import BadRequest, NotRunning, StaleCluster
 from cluster.runtime.state import read_state
-from cluster.settings import AuthSettings
+from cluster.settings.gateway import AuthSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

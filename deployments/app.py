@@ -15,7 +15,8 @@ from ray.serve import Application, Deployment
 from cluster.catalog import deployment_name
 from cluster.config import resolve
 from cluster.serve_errors import RETRY_AFTER_S
-from cluster.settings import WAITING_CPUS, ModelSettings, Settings
+from cluster.settings.models import ModelSettings
+from cluster.settings.tree import WAITING_CPUS, Settings
 from deployments.fleet.replica import ModelReplica
 from deployments.gateway.deployment import Gateway
 from deployments.retrieval.embedder import Embedder

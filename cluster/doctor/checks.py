@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from cluster.runtime.ports import Listener, exposed
-from cluster.settings import WAITING_CPUS, ReplicaSettings, Settings
+from cluster.settings.models import ReplicaSettings
+from cluster.settings.tree import WAITING_CPUS, Settings
 
 GIB = 1024**3
 RAY_VERSION = "2.60.0"  # the version that the runtime's workarounds were verified on

@@ -18,7 +18,7 @@ from cluster.runtime.document import DEFAULT_HOST, DEFAULT_PORT
 from cluster.runtime.ports import Listener, holder, is_free, is_loopback
 from cluster.runtime.ray_node import haproxy_binary
 from cluster.runtime.state import ClusterState, read_state
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 
 PACKAGES = (
     "ray",

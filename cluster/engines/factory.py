@@ -5,15 +5,15 @@ from functools import partial
 from cluster.engines.protocol import ChatEngine, EmbeddingEngine
 from cluster.engines.source import resolve_source
 from cluster.errors import StartFailed
-from cluster.settings import (
+from cluster.settings.engines import (
     HashSettings,
-    ModelSettings,
     ScriptedSettings,
     SentenceSettings,
-    Settings,
     TransformersSettings,
     VllmSettings,
 )
+from cluster.settings.models import ModelSettings
+from cluster.settings.tree import Settings
 
 SCRIPTED_CONTEXT = 4096  # words, where the model's settings say nothing
 

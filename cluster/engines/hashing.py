@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cluster.engines.words import no_vocabulary, word_tokens
 from cluster.errors import BadRequest, UnsupportedParameter
-from cluster.settings import HashSettings
+from cluster.settings.engines import HashSettings
 from cluster.types import Capabilities, Embeddings, Task, Tokenized
 
 if TYPE_CHECKING:

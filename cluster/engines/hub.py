@@ -7,7 +7,7 @@ fail, and it fails with what to do about it.
 from pathlib import Path
 
 from cluster.errors import StartFailed
-from cluster.settings import HubSettings
+from cluster.settings.models import HubSettings
 
 # What no engine here reads, and some repositories are full of: SmolVLM's ONNX files are ten times its weights.
 IGNORED = ("onnx/*", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.tflite", "openvino/*", "original/*")

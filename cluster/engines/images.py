@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import BadRequest, HeliostatError, ImageTooLarge, ImageUrlNotAllowed, UnreadableImage
 from cluster.errors import UnsupportedImage as Unsupported
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 
 if TYPE_CHECKING:
     from PIL.Image import Image

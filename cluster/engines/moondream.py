@@ -17,7 +17,7 @@ from cluster.engines.threaded import Prompt
 from cluster.engines.tokenizing import Tokenizing, within
 from cluster.engines.weights import folder_revision
 from cluster.errors import BadRequest, StartFailed, UnsupportedParameter
-from cluster.settings import TransformersSettings
+from cluster.settings.engines import TransformersSettings
 from cluster.types import Tokenized
 
 CONTEXT = 2048  # the length of the cache that its code makes

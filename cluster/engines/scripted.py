@@ -25,7 +25,8 @@ from cluster.engines.stopping import StopMatcher
 from cluster.engines.tokenizing import read
 from cluster.engines.words import no_vocabulary, word_tokens
 from cluster.errors import EngineDead, EngineFailure
-from cluster.settings import LimitSettings, ScriptedSettings
+from cluster.settings.engines import ScriptedSettings
+from cluster.settings.limits import LimitSettings
 from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 FIRST_PASSAGE = re.compile(r"\[1\]\s*(.+?)(?=\n\s*\[\d+\]|\n\s*Question:|\Z)", re.DOTALL)

@@ -15,7 +15,8 @@ from cluster.engines.precision import computes_bfloat16
 from cluster.engines.tokenizing import within
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, StartFailed
-from cluster.settings import HubSettings, SentenceSettings
+from cluster.settings.engines import SentenceSettings
+from cluster.settings.models import HubSettings
 from cluster.types import Capabilities, Embeddings, Task, Tokenized
 
 if TYPE_CHECKING:

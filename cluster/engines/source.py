@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cluster
 from cluster.errors import StartFailed
-from cluster.settings import HubSettings
+from cluster.settings.models import HubSettings
 
 
 def project_root() -> Path:

@@ -32,7 +32,7 @@ from cluster.errors import (
     StartFailed,
     UnsupportedParameter,
 )
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 STOP_TIMEOUT_S = 5.0  # how long a generation may take to see that it was halted

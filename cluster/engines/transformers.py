@@ -24,7 +24,8 @@ from cluster.engines.tokenizing import Tokenizing, within
 from cluster.engines.vllm_process import threads
 from cluster.engines.weights import folder_revision
 from cluster.errors import BadRequest, StartFailed
-from cluster.settings import HubSettings, TransformersSettings
+from cluster.settings.engines import TransformersSettings
+from cluster.settings.models import HubSettings
 from cluster.types import Tokenized
 
 PARAMETERS = frozenset({"top_k", "min_p", "repetition_penalty"})

@@ -33,7 +33,9 @@ from cluster.engines.vllm_request import (
 )
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, StartFailed
-from cluster.settings import HubSettings, LimitSettings, VllmSettings
+from cluster.settings.engines import VllmSettings
+from cluster.settings.limits import LimitSettings
+from cluster.settings.models import HubSettings
 from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, Tokenized
 
 STOP_TIMEOUT_S = 5.0  # how long the engine's process may take to end before it is killed

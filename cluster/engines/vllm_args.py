@@ -5,7 +5,8 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from cluster.engines import precision
-from cluster.settings import HubSettings, VllmSettings
+from cluster.settings.engines import VllmSettings
+from cluster.settings.models import HubSettings
 
 if TYPE_CHECKING:
     from vllm.engine.arg_utils import AsyncEngineArgs

@@ -21,7 +21,7 @@ from cluster.errors import (
     UnreadableImage,
     UnsupportedParameter,
 )
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from cluster.types import ChatCall, Priority
 
 if TYPE_CHECKING:

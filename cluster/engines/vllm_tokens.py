@@ -8,7 +8,7 @@ from cluster.engines.schema_limits import check_tools
 from cluster.engines.template_options import check_options
 from cluster.engines.tokenizing import read, within
 from cluster.engines.vllm_request import AS_IT_IS, error_of, read_messages, translate
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from cluster.types import TokenizeCall, Tokenized
 
 

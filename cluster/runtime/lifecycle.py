@@ -28,7 +28,7 @@ from cluster.runtime.document import prepare as prepare_document
 from cluster.runtime.joining import Joining, join, leave, take_up_token
 from cluster.runtime.ports import claim, is_loopback
 from cluster.runtime.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 
 HOLD_LOOK_S = 0.5  # how soon Ctrl-C and a dead cluster are noticed
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cluster.settings import DocumentSettings, StoreSettings
+from cluster.settings.pipelines import DocumentSettings
+from cluster.settings.stores import StoreSettings
 from cluster.stores.vectors import VectorStore
 
 

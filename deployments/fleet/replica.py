@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
 from cluster.engines.factory import chat_engine
-from cluster.settings import ModelSettings, Settings
+from cluster.settings.models import ModelSettings
+from cluster.settings.tree import Settings
 from cluster.timing import Watch
 from cluster.types import ChatAnswer, ChatCall, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.fleet.coalesce import Coalescer

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.clients import Backends
 from deployments.gateway import documents, errors, experiments, health, openapi
 from deployments.gateway.anthropic import routes as anthropic

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from cluster.errors import BadRequest, ModelNotFound, UnsupportedParameter
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import CallKind, ChatCall, ModelCard, Priority
 from deployments.clients import Backends, ChatModel
 from deployments.gateway.cache.answers import Entry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cluster import logs
 from cluster.runtime.document import DEFAULT_HOST, refuse_open
 from cluster.runtime.serving import http_host
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import LineAnswer, LineCall
 from deployments.clients import Backends, ChatModelClient, EmbedderClient, RetrieverClient
 from deployments.gateway.app import build_app, build_lines

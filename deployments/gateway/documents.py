@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile as Upload
 from starlette.responses import JSONResponse, Response
 
 from cluster.errors import BadRequest, DocumentNotFound, ModelNotFound
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import Answer, Document, Passage, Priority
 from deployments.clients import Backends, Retriever
 from deployments.gateway import lifetimes

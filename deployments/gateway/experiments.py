@@ -18,7 +18,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic_core import from_json
 
 from cluster.errors import BadRequest, ClusterError, ExperimentNotFound, HeliostatError, ModelNotFound, NotFound
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.experiments import CANCELLED, FAILED, RUNNING, Experiment, Experiments
 from deployments.clients import ChatModel
 from deployments.gateway.bodies import json_body

@@ -27,7 +27,7 @@ from cluster.errors import (
     Overloaded,
     UnsupportedImage,
 )
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from deployments.gateway.addresses import Resolve, is_public, resolve
 from deployments.gateway.wire import ChatRequest, ImagePart
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fastapi import UploadFile
 
 from cluster.errors import HeliostatError, NotFound
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import Document
 from deployments.clients import Retriever
 from pipelines.documents.job_progress import JobProgress, read_progress, upload_folder, write_progress

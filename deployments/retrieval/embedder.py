@@ -9,7 +9,8 @@ from functools import partial
 from cluster.engines.factory import embedding_engine
 from cluster.engines.tokenizing import read_prompt
 from cluster.errors import BadRequest
-from cluster.settings import ModelSettings, Settings
+from cluster.settings.models import ModelSettings
+from cluster.settings.tree import Settings
 from cluster.types import Chunk, EmbeddingCall, Embeddings, ModelCard, TokenizeCall, Tokenized
 from deployments.retrieval.batcher import Batcher
 from pipelines.documents.chunker import cut

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from cluster.errors import BadRequest, ContextTooLong, EmptyDocument, ModelNotFound, PayloadTooLarge
-from cluster.settings import DocumentSettings
+from cluster.settings.pipelines import DocumentSettings
 from cluster.types import (
     Answer,
     ChatCall,

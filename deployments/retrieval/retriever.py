@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import Answer, Document, Health, Passage
 from deployments.clients import ChatModelClient, ChunkingEmbedderClient, VectorsClient
 from deployments.retrieval.library import Library

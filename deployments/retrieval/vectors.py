@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from cluster.errors import Unavailable
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.factory import open_vectors
 from cluster.types import Chunk, Document, EmbedderIdentity, Health, Passage
 

@@ -9,7 +9,7 @@ import typer
 from cluster.errors import Conflict
 
 if TYPE_CHECKING:
-    from cluster.settings import Settings
+    from cluster.settings.tree import Settings
     from pipelines.batches.run import Workshop
 
 LINE_MARGIN_S = 60.0  # the gateway's own deadline comes first, and its answer says more

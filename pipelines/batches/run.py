@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from cluster.errors import BatchNotFound
-from cluster.settings import BatchSettings
+from cluster.settings.apis import BatchSettings
 from cluster.stores.batches import (
     CANCELLED,
     CANCELLING,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from cluster.errors import BadRequest
-from cluster.settings import DocumentSettings
+from cluster.settings.pipelines import DocumentSettings
 from cluster.types import Chunk
 from pipelines.documents.parsed import ParsedDocument, Section
 

@@ -11,7 +11,7 @@ import typer
 from cluster.config import home, load_config
 from cluster.errors import HeliostatError, SettingsError
 from cluster.runtime.state import read_state
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from pipelines.documents.job_progress import JOB_ID, JobProgress, upload_folder, write_progress
 from pipelines.documents.selection import Selected, select
 

@@ -1,7 +1,7 @@
 """Bytes and a name to a parsed document: the one way in for uploads and for files."""
 
 from cluster.errors import EmptyDocument, PayloadTooLarge
-from cluster.settings import DocumentSettings
+from cluster.settings.pipelines import DocumentSettings
 from pipelines.documents import markdown, plain_text
 from pipelines.documents.media import MARKDOWN, PDF, media_type, require_readable
 from pipelines.documents.parsed import ParsedDocument, Section

@@ -12,7 +12,7 @@ from typing import Any
 from cluster.engines.factory import embedding_engine
 from cluster.engines.protocol import EmbeddingEngine
 from cluster.errors import EmptyDocument, HeliostatError
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import EmbedderIdentity
 from pipelines.documents.chunk_files import read_chunks, write_chunks
 from pipelines.documents.chunker import cut, fingerprint

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 
 from cluster.errors import HeliostatError
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
 from pipelines.driver import become_driver
 from pipelines.sweeps.display import ProgressDisplay

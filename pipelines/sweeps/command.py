@@ -15,7 +15,7 @@ from cluster.errors import BadRequest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cluster.settings import Settings
+    from cluster.settings.tree import Settings
     from cluster.stores.runs import Run
     from pipelines.sweeps.plan import Plan
     from pipelines.sweeps.run import Outcome, Target
@@ -169,7 +169,7 @@ def _max_cells(config: Path | None) -> int:
     from cluster.config import home, load_config
     from cluster.errors import NotRunning
     from cluster.runtime.state import read_state
-    from cluster.settings import SweepSettings
+    from cluster.settings.pipelines import SweepSettings
 
     try:
         return load_config(config or read_state(home()).config).settings.sweeps.max_cells

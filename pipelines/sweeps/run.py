@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.catalog import deployment_name
 from cluster.errors import ClusterError, Conflict, HeliostatError, Unavailable, UnsupportedParameter
-from cluster.settings import SweepSettings
+from cluster.settings.pipelines import SweepSettings
 from cluster.stores.runs import Manifest, Run
 from cluster.types import ModelCard
 from pipelines.sweeps.loop import LoopThread

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from cluster.config import resolve
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.app import build
 
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from ray import serve
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.app import build
 
 ASKED = {"model": "echo", "messages": [{"role": "user", "content": "hello graph"}], "temperature": 0}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cluster.errors import AuthOff
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.accounts import Accounts
 from cluster.stores.api_keys import ApiKeys
 from cluster.stores.database import open_database

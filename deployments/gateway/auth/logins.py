@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
 from cluster.errors import InvalidApiKey, InvalidCredentials, Overloaded, TooManyAttempts
-from cluster.settings import AuthSettings
+from cluster.settings.gateway import AuthSettings
 from cluster.stores.accounts import Account, Accounts, Changes, normal
 from cluster.stores.login_attempts import LoginAttempts
 from cluster.stores.sessions import Opened, Sessions

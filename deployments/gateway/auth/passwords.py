@@ -6,7 +6,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from cluster.errors import BadRequest
-from cluster.settings import AuthSettings
+from cluster.settings.gateway import AuthSettings
 
 LONGEST = 1024  # characters; hashing takes as long as the password is
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from cluster.errors import BadRequest, PermissionDenied
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.gateway.auth.authenticator import Identity, answered
 from deployments.gateway.auth.directory import Directory, required
 from deployments.gateway.auth.logins import SignedIn

@@ -14,7 +14,7 @@ from pathlib import Path
 import jwt
 
 from cluster.errors import InvalidApiKey, SettingsError
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 
 ALGORITHM = "HS256"
 HEADER = {"alg": ALGORITHM, "typ": "JWT"}  # any other header, a kid or a crit too, is not one of ours

@@ -13,7 +13,7 @@ from typing import cast
 
 from pydantic_core import from_json
 
-from cluster.settings import CacheSettings
+from cluster.settings.gateway import CacheSettings
 from cluster.types import CallKind, ChatCall
 from deployments.gateway.cache.events import events_of, finished, whole_of
 from deployments.gateway.cache.http import HIT, MISS, Visit, visit

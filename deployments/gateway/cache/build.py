@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cluster.settings import CacheSettings, Settings
+from cluster.settings.gateway import CacheSettings
+from cluster.settings.tree import Settings
 from deployments.gateway.cache.answers import AnswerCache
 from deployments.gateway.cache.memory import MemoryStore
 from deployments.gateway.cache.store import CacheStore

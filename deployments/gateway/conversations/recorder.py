@@ -11,7 +11,7 @@ from contextvars import Context
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cluster.settings import ConversationSettings
+from cluster.settings.apis import ConversationSettings
 from cluster.stores.database import now
 from cluster.stores.stream_journal import Ending, Standing
 from deployments.gateway.conversations.live import Live

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.conversations import Conversations
 from cluster.stores.database import now, open_database
 from cluster.stores.stream_journal import StreamJournal, settle

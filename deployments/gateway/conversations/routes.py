@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cluster.errors import BadRequest
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores import conversations as talks
 from cluster.stores import stream_sessions
 from cluster.stores.stream_sessions import ACTIVE, StreamSession

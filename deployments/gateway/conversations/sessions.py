@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import Any
 
 from cluster.errors import Unavailable
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.conversations import Conversation, Message
 from cluster.stores.stream_sessions import ACTIVE, Question, StreamSession
 from deployments.clients import Backends

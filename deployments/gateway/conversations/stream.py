@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from cluster.errors import StreamSessionNotFound
-from cluster.settings import ConversationSettings
+from cluster.settings.apis import ConversationSettings
 from cluster.stores.conversations import ERROR
 from cluster.stores.stream_sessions import ACTIVE, StreamSession
 from deployments.gateway.conversations import shown

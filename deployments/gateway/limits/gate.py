@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 
 from cluster.errors import HeliostatError
-from cluster.settings import ModelSettings, Settings
+from cluster.settings.models import ModelSettings
+from cluster.settings.tree import Settings
 from cluster.types import Priority
 from deployments.gateway import timing
 from deployments.gateway.limits.admission import ModelQueue

@@ -18,7 +18,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from cluster.errors import BadRequest, ClusterError, Conflict, HeliostatError, NotFound
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores import batches as store
 from cluster.stores.batches import CANCELLING, FAILED, Batch, Batches
 from cluster.stores.database import open_database

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from cluster.errors import BadRequest, ModelNotFound, UnsupportedParameter
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority
 from deployments.clients import Backends, Embedder
 from deployments.gateway import lifetimes

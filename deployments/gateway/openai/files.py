@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, Response
 
 from cluster.errors import BadRequest, PayloadTooLarge, Unavailable
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.files import BATCH, USER_DATA, Files, StoredFile, new_id, unknown
 from deployments.gateway.principal import principal_of
 

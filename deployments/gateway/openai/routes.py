@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import ModelCard
 from deployments.clients import Backends, ChatModel, Embedder
 from deployments.gateway import lifetimes

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.engines.sentence import SentenceEngine
 from cluster.errors import BadRequest, StartFailed
-from cluster.settings import SentenceSettings
+from cluster.settings.engines import SentenceSettings
 
 # The warnings are those of torch's and transformers' own modules as they are imported.
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore")]

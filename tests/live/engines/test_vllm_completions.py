@@ -11,7 +11,7 @@ import pytest_asyncio
 from cluster.engines.source import project_root
 from cluster.engines.vllm import VllmEngine
 from cluster.errors import BadRequest, ContextTooLong, UnsupportedParameter
-from cluster.settings import VllmSettings
+from cluster.settings.engines import VllmSettings
 from tests.unit.engines.chat_promises import answer, call, events, text_of
 from tests.unit.engines.completion_promises import PROMPT, CompletionPromises, chunks, goes_on, streamed, tokens
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from cluster.engines.source import project_root
 from cluster.engines.vllm import VllmEngine
 from cluster.errors import EngineDead, StartFailed
-from cluster.settings import VllmSettings
+from cluster.settings.engines import VllmSettings
 from cluster.types import Priority
 from tests.unit.engines.chat_promises import ChatPromises, answer, call, idle
 
@@ -151,7 +151,7 @@ async def test_the_core_goes_with_a_killed_parent() -> None:
     program = f"""
 import asyncio, psutil, time
 from cluster.engines.vllm import VllmEngine
-from cluster.settings import VllmSettings
+from cluster.settings.engines import VllmSettings
 async def main():
     engine = VllmEngine(VllmSettings(source="x"), "spark", source={str(MODEL)!r})
     await engine.start()

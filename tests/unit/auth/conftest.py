@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, WebSocket
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.accounts import Account
 from cluster.stores.api_keys import Rights, new_secret
 from deployments.clients import Backends

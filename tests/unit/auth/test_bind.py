@@ -7,7 +7,7 @@ import pytest
 from cluster.config import credentials, database_url, load_config
 from cluster.errors import AuthRequired, SettingsError
 from cluster.runtime.document import refuse_open
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from tests.unit.auth.conftest import auth_settings
 from tests.unit.gateway.conftest import settings_with
 

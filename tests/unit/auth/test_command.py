@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cluster.errors import BadRequest
-from cluster.settings import AuthSettings
+from cluster.settings.gateway import AuthSettings
 from cluster.stores.accounts import Accounts
 from cluster.stores.api_keys import ApiKeys, digest_of
 from cluster.stores.database import open_database

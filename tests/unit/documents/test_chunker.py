@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import BadRequest
-from cluster.settings import DocumentSettings
+from cluster.settings.pipelines import DocumentSettings
 from cluster.types import Chunk
 from pipelines.documents.chunker import MAX_CHARACTERS_PER_TOKEN, cut, fingerprint
 from pipelines.documents.parsed import ParsedDocument, Section

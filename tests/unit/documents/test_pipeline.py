@@ -8,7 +8,7 @@ import pytest
 
 from cluster.config import resolve
 from cluster.errors import EngineFailure
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.vectors_memory import MemoryVectors
 from cluster.types import EmbedderIdentity
 from pipelines.documents.job_progress import JobProgress

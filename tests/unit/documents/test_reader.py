@@ -10,7 +10,7 @@ from cluster.errors import (
     PayloadTooLarge,
     UnsupportedDocument,
 )
-from cluster.settings import DocumentSettings
+from cluster.settings.pipelines import DocumentSettings
 from pipelines.documents.pdf import parse_pdf
 from pipelines.documents.reader import read
 from tests.unit.documents.pdfs import pdf

@@ -9,7 +9,8 @@ from cluster.engines.hashing import HashEmbedder
 from cluster.engines.scripted import ScriptedEngine
 from cluster.engines.source import project_root, resolve_source
 from cluster.errors import StartFailed
-from cluster.settings import HubSettings, ModelSettings, Settings
+from cluster.settings.models import HubSettings, ModelSettings
+from cluster.settings.tree import Settings
 
 
 def settings(**model: object) -> tuple[ModelSettings, Settings]:
@@ -68,7 +69,7 @@ def test_building_any_engine_loads_nothing_heavy() -> None:
     program = """
 import sys
 from cluster.engines.factory import chat_engine, embedding_engine
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 tree = Settings.model_validate({"models": [
     {"id": "a", "engine": {"kind": "vllm", "source": "owner/name"}},
     {"id": "b", "engine": {"kind": "sentence"}},

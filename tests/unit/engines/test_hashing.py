@@ -3,7 +3,7 @@ import pytest
 
 from cluster.engines.hashing import CONTEXT_LENGTH, HashEmbedder
 from cluster.errors import BadRequest, UnsupportedParameter
-from cluster.settings import HashSettings
+from cluster.settings.engines import HashSettings
 from cluster.types import Task
 
 

@@ -13,7 +13,7 @@ from cluster.config import resolve
 from cluster.engines.factory import chat_engine, embedding_engine
 from cluster.engines.hub import fetch
 from cluster.errors import StartFailed
-from cluster.settings import HubSettings
+from cluster.settings.models import HubSettings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {

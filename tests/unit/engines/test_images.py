@@ -10,7 +10,7 @@ from PIL import Image
 from cluster.engines.images import decode, has_pictures, read, read_aside, read_pictures, with_pictures
 from cluster.engines.vllm_request import check_messages
 from cluster.errors import BadRequest, HeliostatError, UnsupportedParameter
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from tests.unit.engines.pictures import asked, encoded, odd, plain, refused, url
 
 LIMITS = LimitSettings()

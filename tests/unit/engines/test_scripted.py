@@ -7,7 +7,7 @@ import pytest
 
 from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import EngineDead, EngineFailure
-from cluster.settings import ScriptedSettings
+from cluster.settings.engines import ScriptedSettings
 from tests.unit.engines.chat_promises import PROMPT, ChatPromises, answer, call, events, idle, text_of
 from tests.unit.engines.completion_promises import CompletionPromises
 

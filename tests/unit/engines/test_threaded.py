@@ -14,7 +14,8 @@ from cluster.engines.sampling import Sampling, defaults
 from cluster.engines.threaded import Prompt, ThreadedEngine
 from cluster.engines.tokenizing import Tokenizing, within
 from cluster.errors import EngineDead, EngineFailure, StartFailed, UnsupportedParameter
-from cluster.settings import GenerationDefaults, LimitSettings
+from cluster.settings.engines import GenerationDefaults
+from cluster.settings.limits import LimitSettings
 from cluster.types import Priority, Tokenized
 from tests.unit.engines.chat_promises import ChatPromises, answer, begun, call, idle
 from tests.unit.engines.completion_promises import CompletionPromises, goes_on, tokens

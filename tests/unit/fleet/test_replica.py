@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cluster.settings import ModelSettings
+from cluster.settings.models import ModelSettings
 from cluster.timing import Watch, listen, tell
 from cluster.types import ChatAnswer, ChatCall, EngineTiming
 from deployments.fleet.replica import ModelReplica

@@ -11,7 +11,8 @@ from cluster.config import resolve
 from cluster.engines.hashing import HashEmbedder
 from cluster.engines.scripted import ScriptedEngine
 from cluster.engines.tokenizing import read_prompt
-from cluster.settings import HashSettings, ScriptedSettings, Settings
+from cluster.settings.engines import HashSettings, ScriptedSettings
+from cluster.settings.tree import Settings
 from cluster.types import ChatCall, EmbeddingCall, Embeddings, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.clients import Backends
 from deployments.gateway import errors, health

@@ -9,7 +9,7 @@ import openai
 import pytest
 from fastapi import FastAPI, Request
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.gateway import errors
 from deployments.gateway.openai import files
 from deployments.gateway.principal import Principal, Role

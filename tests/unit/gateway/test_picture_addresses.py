@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from cluster.errors import ImageFetchFailed, ImageTooLarge, ImageUrlNotAllowed, Overloaded, UnsupportedImage
-from cluster.settings import LimitSettings
+from cluster.settings.limits import LimitSettings
 from deployments.clients import Backends
 from deployments.gateway import addresses, errors, pictures
 from deployments.gateway.anthropic import routes as anthropic

@@ -8,7 +8,7 @@ from typing import Any
 from cluster.config import resolve
 from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import ContextTooLong
-from cluster.settings import ScriptedSettings
+from cluster.settings.engines import ScriptedSettings
 from cluster.types import ChatCall, ModelCard
 from deployments.retrieval.embedder import Embedder
 from deployments.retrieval.library import Library

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.settings import DocumentSettings, StoreSettings, VectorSettings
+from cluster.settings.pipelines import DocumentSettings
+from cluster.settings.stores import StoreSettings, VectorSettings
 from cluster.stores.factory import open_vectors
 from cluster.stores.vectors import VectorStore
 from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises

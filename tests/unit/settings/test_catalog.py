@@ -10,7 +10,8 @@ from cluster.catalog import CatalogModel
 from cluster.config import resolve
 from cluster.engines.source import project_root
 from cluster.errors import SettingsError
-from cluster.settings import ModelSettings, ScriptedSettings, TransformersSettings, VllmSettings
+from cluster.settings.engines import ScriptedSettings, TransformersSettings, VllmSettings
+from cluster.settings.models import ModelSettings
 
 ENTRIES = list(catalog.models().values())
 FOLDERS = [entry for entry in ENTRIES if entry.source.startswith("models/")]

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import BadRequest, Overloaded, ReplicaLost
-from cluster.settings import ScriptedSettings
+from cluster.settings.engines import ScriptedSettings
 from cluster.stores.runs import schema
 from cluster.types import ChatCall, ModelCard, Priority
 from pipelines.sweeps import backoff

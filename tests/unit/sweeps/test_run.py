@@ -3,7 +3,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cluster.settings import SweepSettings
+from cluster.settings.pipelines import SweepSettings
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.run import blocks, pending
 from pipelines.sweeps.spec import read_spec

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cluster.errors import BadRequest
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.responses import StoredResponse
 from deployments.gateway import lifetimes
 from deployments.gateway.chats import Chats

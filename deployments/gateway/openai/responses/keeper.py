@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cluster.errors import ResponseNotFound
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.database import now
 from cluster.stores.responses import Ending, Responses, StoredResponse
 from deployments.gateway.openai.responses.items import Stored, response_of

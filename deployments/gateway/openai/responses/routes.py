@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from cluster.errors import UnsupportedParameter
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats
 from deployments.gateway.openai.responses.desk import Desk

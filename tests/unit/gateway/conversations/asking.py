@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from deployments.clients import Backends, ChatModel
 from deployments.gateway import errors
 from deployments.gateway.chats import Chats

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import Overloaded
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.database import now, open_database
 from cluster.stores.stream_journal import Progress, settle
 from cluster.stores.stream_sessions import Question

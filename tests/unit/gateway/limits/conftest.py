@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import Priority
 from deployments.clients import Backends
 from deployments.gateway import errors

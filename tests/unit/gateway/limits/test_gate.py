@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cluster.errors import GenerationTimeout
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.types import ChatCall, Priority
 from deployments.gateway.limits.account import Standing, Verdict
 from deployments.gateway.limits.gate import Gate, open_gate, streamed

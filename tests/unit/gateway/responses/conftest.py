@@ -13,7 +13,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from cluster.engines.chat_request import PARAMETERS
-from cluster.settings import Settings
+from cluster.settings.tree import Settings
 from cluster.stores.responses import Responses
 from cluster.types import Capabilities, ChatCall, Health, ModelCard, Task
 from deployments.clients import Backends, ChatModel

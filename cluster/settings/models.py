@@ -1,0 +1,76 @@
+"""Which models there are, how many replicas each has, and where their weights come from."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cluster import catalog
+from cluster.settings.engines import ENGINE_TASKS, ENGINES, Engine, VllmSettings
+from cluster.settings.strict import Strict
+
+HF_TASKS = {"text-generation": "chat", "feature-extraction": "embedding"}
+
+
+class ReplicaSettings(Strict):
+    """How many replicas of a model, and what each takes. min below max turns autoscaling on."""
+
+    min: int = Field(1, ge=0)
+    max: int = Field(1, ge=1)
+    cpus: float = Field(0.25, gt=0, description="logical CPUs that Ray reserves, not a limit on use")
+    gpus: float | None = Field(None, ge=0, description="None: 1 where hub.enable_gpu is set, else 0")
+    max_ongoing: int = Field(64, ge=1, description="requests in a replica at once: the engine's concurrency")
+    max_queued: int = Field(256, ge=-1, description="requests waiting at each caller; past it 429")
+    target_ongoing: int = Field(16, ge=1, description="autoscaling aims at this many requests a replica")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ReplicaSettings":
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self
+
+
+class ModelSettings(Strict):
+    """One model: what clients call it, and the engine behind it. task: None takes hub.default_task.
+
+    An id of the catalog needs nothing else, and whatever is said beside it wins over the catalog. catalog: the
+    catalog's id, where clients call the model something else.
+    """
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
+    catalog: str | None = None
+    memory_gib: float | None = Field(None, gt=0, description="weights and KV cache; None takes the catalog's")
+    task: Literal["chat", "embedding"] | None = None
+    context_length: int | None = Field(None, ge=16, description="None takes the model's own")
+    engine: Engine
+    replicas: ReplicaSettings = ReplicaSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = catalog.completed(data, {kind: engine.model_fields for kind, engine in ENGINES.items()})
+        if "task" not in data and isinstance(data.get("engine"), dict):
+            task = ENGINE_TASKS.get(str(data["engine"].get("kind")))
+            return {**data, "task": task} if task else data
+        return data
+
+    @property
+    def memory(self) -> float | None:
+        """GiB that a replica takes for weights and KV cache where it does not take a GPU's share; None: unknown."""
+        entry = catalog.find(self.catalog or self.id)
+        if self.memory_gib is not None or entry is None or "source" not in type(self.engine).model_fields:
+            return self.memory_gib
+        if isinstance(self.engine, VllmSettings):
+            return entry.weights_gib + self.engine.kv_cache_gib
+        return entry.weights_gib + entry.context_gib(self.context_length)
+
+
+class HubSettings(Strict):
+    """What the Hugging Face variables say."""
+
+    model_path: str | None = Field(None, description="folder that Hub models are kept in")
+    max_cached_models: int = Field(3, ge=1, description="chat models kept loaded; more are refused")
+    default_task: Literal["text-generation", "feature-extraction"] = "text-generation"
+    enable_gpu: bool = False
+    offline: bool = Field(False, description="never ask the Hub, use what is on disk")
