@@ -7,13 +7,13 @@ ARGS   ?=
 SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo --non-interactive)
 CONFIG ?= configs/demo.yaml
 
-.PHONY: install check format test test-packages test-unit test-gpu demo run bench models-train models-eval clean
+.PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-embeddings models-train models-eval clean
 
 install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),training,test,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),postgresql,training,test,dev]"
 	@touch $@
 
 check: install  ## format, lint, types, import direction
@@ -29,9 +29,12 @@ format: install
 test: install test-packages  ## unit, graph, live and fault levels; real vLLM on the built-in models
 	$(BIN)/python -m pytest $(ARGS)
 
-test-packages:  ## what tests need beside Python: redis-server; where it can't be installed, its tests say so and are skipped
+test-packages:  ## what tests need beside Python; where it can't be installed, its tests say so and are skipped
 	@command -v redis-server >/dev/null || $(SUDO) apt-get install --yes --quiet --no-install-recommends redis-server \
 	  || echo "redis-server cannot be installed here: the tests that need it will be skipped"
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || $(SUDO) apt-get install --yes --quiet --no-install-recommends postgresql \
+	  || echo "postgresql cannot be installed here: the tests that need it will be skipped"
 
 test-unit: install  ## no Ray
 	$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -47,6 +50,12 @@ run: install  ## serve CONFIG until Ctrl-C
 
 bench: install  ## against `vllm serve`, LiteLLM and Ray Serve LLM, each in the same run as ours
 	$(BIN)/python benchmarks/gateway.py $(ARGS)
+
+bench-soak: install  ## 1,000 streams at once, 50,000 requests: what is lost, what stays in memory
+	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+bench-embeddings: install  ## 256 clients with a text each, against one batched call
+	$(BIN)/python benchmarks/embeddings.py $(ARGS)
 
 MODEL ?= spark-chat
 
