@@ -6,6 +6,11 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo --non-interactive)
 CONFIG ?= configs/demo.yaml
+# More processes than that wait for one another's imports. They share the tests out as they come free.
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist worksteal
+
+# Without bytecode on disk pytest rewrites every test file anew, and each process of the live level compiles ours.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-embeddings models-train models-eval clean
 
@@ -13,7 +18,7 @@ install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),postgresql,training,test,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA),llama-cpp,postgresql,training,test,dev]"
 	@touch $@
 
 check: install  ## format, lint, types, import direction
@@ -27,7 +32,8 @@ format: install
 	$(BIN)/ruff check --fix .
 
 test: install test-packages  ## unit, graph, live and fault levels; real vLLM on the built-in models
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/unit $(ARGS)
 
 test-packages:  ## what tests need beside Python; where it can't be installed, its tests say so and are skipped
 	@command -v redis-server >/dev/null || $(SUDO) apt-get install --yes --quiet --no-install-recommends redis-server \
@@ -37,7 +43,7 @@ test-packages:  ## what tests need beside Python; where it can't be installed, i
 	  || echo "postgresql cannot be installed here: the tests that need it will be skipped"
 
 test-unit: install  ## no Ray
-	$(BIN)/python -m pytest tests/unit $(ARGS)
+	$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
 
 test-gpu: install  ## configs/gpu-node.yaml's engine settings on CUDA; says so where there is none
 	$(BIN)/python -m pytest tests/gpu $(ARGS)

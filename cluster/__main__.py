@@ -1,16 +1,17 @@
 """`heliostat up`, `down`, `status`, `doctor`: also `python -m cluster …`."""
 
+import contextlib
 import json
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cluster.config import home
 from cluster.console.terminal import complain, run
 from cluster.errors import NotRunning, StaleCluster
+from cluster.runtime.interrupts import Interrupts
 from cluster.runtime.state import ClusterState
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, stop and look at the cluster.")
@@ -26,31 +27,32 @@ def up(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds it may take to start.")] = 300.0,
 ) -> None:
     """Start a cluster, deploy CONFIG, and stay until Ctrl-C."""
+    interrupts = Interrupts()
+    interrupts.listen()
     from cluster.console.progress import Progress
     from cluster.runtime.lifecycle import StartOptions, down, hold
     from cluster.runtime.lifecycle import up as start
 
-    stopping = _Stopping()
     options = StartOptions(config=config, port=port, address=address, plain_proxy=plain_proxy, timeout_s=timeout)
     with Progress() as progress:
-        state = start(options, progress)
-    _introduce(state, detached=detach)
-    if detach:
+        state = start(options, progress, interrupts)
+    with contextlib.suppress(
+        OSError
+    ):  # the terminal may have gone at the last moment: what runs must still be stopped
+        _introduce(state, detached=detach)
+    if detach and not interrupts.asked():
         return
-    stopping.gently()
-    if not hold(state, stopping.wanted):
+    if not hold(state, interrupts.asked):
         try:
             stopped = down(Path(state.home))
         except NotRunning:
-            typer.echo("stopped by `heliostat down`", err=True)
+            _tell("stopped by `heliostat down`")
             return
-        typer.echo(
-            f"error: the cluster died; cleaned up {stopped.processes} processes, logs: {_logs(state)}", err=True
-        )
+        _tell(f"error: the cluster died; cleaned up {stopped.processes} processes, logs: {_logs(state)}")
         raise typer.Exit(1)
-    typer.echo("stopping …", err=True)
+    _tell("stopping …")
     stopped = down(Path(state.home))
-    typer.echo(f"stopped {stopped.processes} processes", err=True)
+    _tell(f"stopped {stopped.processes} processes")
 
 
 @app.command()
@@ -124,28 +126,10 @@ def doctor(
     raise typer.Exit(1 if any(finding.level is Level.FAIL for finding in findings) else 0)
 
 
-class _Stopping:
-    """SIGTERM and SIGHUP interrupt a start like Ctrl-C; once it serves, all three ask it to stop."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._interrupt)
-
-    def gently(self) -> None:
-        """From now on only note the wish."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
-
-    def wanted(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self._asked
-
-    def _note(self, *_: Any) -> None:
-        self._asked = True
-
-    def _interrupt(self, *_: Any) -> None:
-        raise KeyboardInterrupt
+def _tell(line: str) -> None:
+    """A line for whoever still listens: the terminal may be what has gone."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def _introduce(state: ClusterState, *, detached: bool) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cluster import yaml_text
+from cluster import catalog, yaml_text
 from cluster.errors import SettingsError
 from cluster.settings.engines import ENGINES
+from cluster.settings.models import HubSettings
 from cluster.settings.tree import Settings
 
 IMPORT_PATH = "deployments.app:build"
 ENVIRONMENT_PREFIX = "HELIOSTAT__"
+PROXY_SECRET = "HELIOSTAT_PROXY_SECRET"  # noqa: S105 - the name of the variable that holds it
 SECRETS = frozenset({"jwt_secret"})  # settings whose values no error repeats
 HF_ALIASES = {
     "HF_MODEL_PATH": ("hub", "model_path"),
@@ -77,6 +79,7 @@ def resolve(args: Mapping[str, Any], environ: Mapping[str, str] | None = None, *
         sources[keys] = name
     if environ.get("HELIOSTAT_HOME"):
         tree["home"] = environ["HELIOSTAT_HOME"]
+    _complete_from_own_catalog(tree, origin)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -102,6 +105,32 @@ def credentials(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"} if key else {}
 
 
+def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """A secret that settings name and the environment holds; None where it is not set, or empty."""
+    environ = os.environ if environ is None else environ
+    return environ.get(name, "").strip() or None
+
+
+def hub_settings(environ: Mapping[str, str] | None = None) -> HubSettings:
+    """Where models are, for commands that read no config: what the environment says. Raises SettingsError."""
+    environ = os.environ if environ is None else environ
+    tree: dict[str, Any] = {"hub": {}}
+    sources: dict[tuple[str, ...], str] = {}
+    for name, keys, text in _overrides(environ):
+        if keys[0] == "hub":
+            _put(tree, keys, _value(name, text), name)
+            sources[keys[1:]] = name
+    try:
+        return HubSettings.model_validate(tree["hub"])
+    except ValidationError as error:
+        raise _explain(error, "hub", sources, HubSettings) from None
+
+
+def proxy_secret(environ: Mapping[str, str] | None = None) -> str | None:
+    """What our HAProxy proves itself with to Serve's HTTP servers; None where it is not ours, or there is none."""
+    return secret(PROXY_SECRET, environ)
+
+
 def environment() -> dict[str, str]:
     """A copy of the environment, for starting processes with."""
     return dict(os.environ)
@@ -119,6 +148,29 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SettingsError(f"{file}: not a mapping", hint="a Ray Serve config with `applications`")
     return document
+
+
+def _complete_from_own_catalog(tree: dict[str, Any], origin: str) -> None:
+    """Fill in the models of hub.catalog, so that nothing after this needs the file. Raises SettingsError."""
+    hub, models = tree.get("hub"), tree.get("models")
+    file = hub.get("catalog") if isinstance(hub, dict) else None
+    if not isinstance(file, str) or not isinstance(models, list):
+        return
+    lines = [line for line in models if isinstance(line, dict)]
+    if not Path(file).expanduser().is_file() and all(line.get("engine") for line in lines):
+        return  # settings that were completed on another machine
+    own = catalog.read(Path(file).expanduser())
+    kinds = {kind: engine.model_fields for kind, engine in ENGINES.items()}
+    for line in lines:
+        entry = own.get(str(line.get("catalog") or line.get("id"))) if own else None
+        if entry is None:
+            continue
+        try:
+            line.update(catalog.completed(line, kinds, own))
+        except ValueError as error:
+            raise SettingsError(f"{origin}: models: {error}") from None
+        line.pop("catalog", None)
+        line.setdefault("memory_gib", entry.memory_gib(line["engine"].get("kv_cache_gib")))
 
 
 def _plain(value: Any) -> Any:
@@ -169,7 +221,12 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, name: str) -> 
             node = node[index]
 
 
-def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ...], str]) -> SettingsError:
+def _explain(
+    error: ValidationError,
+    origin: str,
+    sources: Mapping[tuple[str, ...], str],
+    root: type[BaseModel] = Settings,
+) -> SettingsError:
     """The first problem, as one line with file or variable, key, and what would be right."""
     problems = error.errors()
     # A misspelt key is reported twice, as unknown and as missing: the unknown one tells more.
@@ -178,7 +235,7 @@ def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ..
     keys = tuple(part for part in path if part not in ENGINES)  # union tags that pydantic puts into paths
     where = sources.get(keys, origin)
     if first["type"] == "extra_forbidden":
-        message, hint = "unknown key", f"known keys: {', '.join(_known(path[:-1]))}"
+        message, hint = "unknown key", f"known keys: {', '.join(_known(path[:-1], root))}"
     elif first["type"] == "missing":
         message, hint = "missing", "this key is required"
     else:
@@ -188,9 +245,9 @@ def _explain(error: ValidationError, origin: str, sources: Mapping[tuple[str, ..
     return SettingsError(f"{where}: {'.'.join(keys) or 'args'}: {message}", hint=hint, param=".".join(keys))
 
 
-def _known(path: tuple[str, ...]) -> list[str]:
+def _known(path: tuple[str, ...], root: type[BaseModel]) -> list[str]:
     """The declared keys of the settings at a path; empty where the path leads nowhere."""
-    kinds: list[Any] = [Settings]
+    kinds: list[Any] = [root]
     for key in path:
         if key.isdigit():
             continue

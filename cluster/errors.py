@@ -13,14 +13,18 @@
     │   ├── UnsupportedImage          unsupported_image_media_type 400
     │   ├── UnreadableImage           image_parse_error           400
     │   ├── ImageTooLarge             image_too_large             400
+    │   ├── InvalidModelName          invalid_model_name          400
+    │   ├── PickledWeights            pickled_weights             400
     │   ├── NothingToRun              empty_plan                  400
     │   └── PlanTooLarge              plan_too_large              400
     ├── InvalidApiKey                 invalid_api_key             401
     │   └── InvalidCredentials        invalid_credentials         401
     ├── PermissionDenied              permission_denied           403
+    │   ├── GatedModel                gated_model                 403
     │   └── OriginNotAllowed          origin_not_allowed          403
     ├── NotFound                      not_found                   404
     │   ├── ModelNotFound             model_not_found             404
+    │   │   └── RevisionNotFound      model_revision_not_found    404
     │   ├── DocumentNotFound          document_not_found          404
     │   ├── AccountNotFound           account_not_found           404
     │   ├── KeyNotFound               key_not_found               404
@@ -36,6 +40,7 @@
     │   ├── IdempotencyMismatch       idempotency_mismatch        409
     │   ├── IdempotencyInProgress     idempotency_in_progress     409     yes
     │   ├── ConversationBusy          conversation_busy           409
+    │   ├── ModelInUse                model_in_use                409
     │   └── EmbedderMismatch          embedder_mismatch           409
     ├── PayloadTooLarge               payload_too_large           413
     ├── UnsupportedDocument           unsupported_document_type   415
@@ -44,10 +49,25 @@
     │   ├── NeverWithinLimit          rate_limit_exceeded         429
     │   └── TooManyAttempts           too_many_attempts           429     yes
     ├── EngineFailure                 engine_error                500     yes
+    │   └── ProviderFailure           provider_error              502     yes
+    │       └── ProviderRefused       provider_refused            502
+    ├── BrokenModel                   broken_model                500
+    │   └── NoWeights                 no_weights                  500
     ├── Unavailable                   unavailable                 503     yes
+    │   ├── RegistryAway              registry_unavailable        503     yes
+    │   ├── HashMismatch              hash_mismatch               503     yes
     │   ├── EngineDead                engine_dead                 503     yes
+    │   ├── ProviderAway              provider_unavailable        503     yes
+    │   ├── DatabaseAway              database_unavailable        503     yes
+    │   ├── CircuitOpen               circuit_open                503     yes
+    │   ├── ModelLoading              model_loading               503     yes
+    │   ├── LoadFailed                model_load_failed           503
+    │   ├── NoRoom                    no_room                     503     yes
+    │   │   └── ModelTooLarge         model_too_large             507
     │   └── ReplicaLost               replica_lost                503     yes
     ├── GenerationTimeout             generation_timeout          504
+    │   └── DeadlineExceeded          deadline_exceeded           504
+    ├── DiskFull                      disk_full                   507
     ├── SettingsError                 invalid_settings            (exit 2)
     │   └── AuthRequired              auth_required               (exit 2)
     └── ClusterError                  cluster_error               (exit 1)
@@ -67,12 +87,14 @@ class HeliostatError(Exception):
     """Base of every deliberate error.
 
     message: what was wrong, in one sentence. hint: what would be right. param: the JSON path of the
-    offending field. retry_after_s: when a retry may succeed, in seconds.
+    offending field. retry_after_s: when a retry may succeed, in seconds. legacy: the code that an older API of
+    these services had for it, for clients that branch on those.
     """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    legacy: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -173,6 +195,18 @@ class ImageTooLarge(BadRequest):
     code = "image_too_large"
 
 
+class InvalidModelName(BadRequest):
+    """A name that no model can have, such as one that leads out of its folder."""
+
+    code = "invalid_model_name"
+
+
+class PickledWeights(BadRequest):
+    """A model whose weights are pickled, which can run any code, and whose entry does not allow that."""
+
+    code = "pickled_weights"
+
+
 class NothingToRun(BadRequest):
     """A sweep whose plan has no cells."""
 
@@ -203,6 +237,12 @@ class PermissionDenied(HeliostatError):
     code, status = "permission_denied", 403
 
 
+class GatedModel(PermissionDenied):
+    """A model whose registry wants to know who asks, or its terms accepted."""
+
+    code = "gated_model"
+
+
 class OriginNotAllowed(PermissionDenied):
     """A browser asks for a page of another site, or by a name that is not this server's."""
 
@@ -218,7 +258,13 @@ class NotFound(HeliostatError):
 class ModelNotFound(NotFound):
     """No model of that name is served here."""
 
-    code = "model_not_found"
+    code, legacy = "model_not_found", "HF_MODEL_NOT_FOUND"
+
+
+class RevisionNotFound(ModelNotFound):
+    """The model exists, that revision of it does not."""
+
+    code = "model_revision_not_found"
 
 
 class DocumentNotFound(NotFound):
@@ -311,6 +357,12 @@ class IdempotencyInProgress(Conflict):
     code, retryable = "idempotency_in_progress", True
 
 
+class ModelInUse(Conflict):
+    """A model that the running cluster serves."""
+
+    code = "model_in_use"
+
+
 class EmbedderMismatch(Conflict):
     """A collection made with another embedder than the one asked to query it."""
 
@@ -357,6 +409,31 @@ class EngineFailure(HeliostatError):
     """The engine failed on this request; others go on."""
 
     code, status, retryable = "engine_error", 500, True
+    legacy = "HF_GENERATION_FAILED"
+
+
+class ProviderFailure(EngineFailure):
+    """A remote provider failed on this request: an error of its own, silence, or an answer that is none."""
+
+    code, status = "provider_error", 502
+
+
+class ProviderRefused(ProviderFailure):
+    """A remote provider will not serve this cluster: its key, its credit, or a model that it does not have."""
+
+    code, retryable = "provider_refused", False
+
+
+class BrokenModel(HeliostatError):
+    """A model's files cannot be what they should be; another try meets the same files."""
+
+    code, legacy = "broken_model", "HF_MODEL_LOAD_FAILED"
+
+
+class NoWeights(BrokenModel):
+    """A model without weights that an engine here reads."""
+
+    code = "no_weights"
 
 
 class Unavailable(HeliostatError):
@@ -365,10 +442,65 @@ class Unavailable(HeliostatError):
     code, status, retryable = "unavailable", 503, True
 
 
+class DatabaseAway(Unavailable):
+    """The SQL database does not answer, or is too busy to."""
+
+    code = "database_unavailable"
+
+
+class RegistryAway(Unavailable):
+    """Where models come from does not answer, or wants to be asked later."""
+
+    code = "registry_unavailable"
+
+
+class HashMismatch(Unavailable):
+    """What arrived is not what the registry said it would be; it was thrown away."""
+
+    code = "hash_mismatch"
+
+
 class EngineDead(Unavailable):
     """The engine of a replica has died; the replica is being replaced."""
 
-    code = "engine_dead"
+    code, legacy = "engine_dead", "HF_PIPELINE_ERROR"
+
+
+class ProviderAway(Unavailable):
+    """A remote provider cannot be reached, or says that it cannot answer now. A new replica changes nothing."""
+
+    code = "provider_unavailable"
+
+
+class CircuitOpen(Unavailable):
+    """A model that failed too often lately is not asked for a while."""
+
+    code = "circuit_open"
+
+
+class ModelLoading(Unavailable):
+    """The model is being loaded, and that takes longer than the request may wait."""
+
+    code, legacy = "model_loading", "HF_TIMEOUT"
+
+
+class LoadFailed(Unavailable):
+    """The model was asked for and could not be loaded; the same would happen again."""
+
+    code, retryable, legacy = "model_load_failed", False, "HF_MODEL_LOAD_FAILED"
+
+
+class NoRoom(Unavailable):
+    """The model cannot be loaded now: those that are loaded are in use."""
+
+    code = "no_room"
+
+
+class ModelTooLarge(NoRoom):
+    """The model cannot be loaded here, whatever else is unloaded."""
+
+    code, status, retryable = "model_too_large", 507, False
+    legacy = "HF_MEMORY_EXCEEDED"
 
 
 class ReplicaLost(Unavailable):
@@ -381,12 +513,26 @@ class GenerationTimeout(HeliostatError):
     """The generation took longer than the limit."""
 
     code, status = "generation_timeout", 504
+    legacy = "HF_TIMEOUT"
+
+
+class DeadlineExceeded(GenerationTimeout):
+    """The generation took longer than the client said it would wait."""
+
+    code = "deadline_exceeded"
+
+
+class DiskFull(HeliostatError):
+    """Too little room on the disk."""
+
+    code, status = "disk_full", 507
 
 
 class SettingsError(HeliostatError):
     """A settings file or variable that cannot be used; names file and key."""
 
     code, status = "invalid_settings", 500
+    legacy = "HF_INVALID_CONFIG"
 
 
 class AuthRequired(SettingsError):
@@ -428,4 +574,4 @@ class StaleCluster(ClusterError):
 class StartFailed(ClusterError):
     """The cluster or an application did not come up."""
 
-    code = "start_failed"
+    code, legacy = "start_failed", "HF_MODEL_LOAD_FAILED"

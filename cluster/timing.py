@@ -11,6 +11,7 @@ from time import monotonic
 from cluster.types import EngineTiming
 
 _listener: ContextVar[Callable[[EngineTiming], None] | None] = ContextVar("heliostat_timing", default=None)
+_watch: ContextVar["Watch | None"] = ContextVar("heliostat_watch", default=None)
 
 
 def tell(timing: EngineTiming) -> None:
@@ -28,6 +29,15 @@ def listen(listener: Callable[[EngineTiming], None]) -> None:
     _listener.set(listener)
 
 
+def first_token() -> Callable[[], None] | None:
+    """What an engine calls, from any context, when this context's call has its first token; None: nobody times it.
+
+    Of several answers to one call the first counts.
+    """
+    watch = _watch.get()
+    return None if watch is None else watch.first_token
+
+
 class Watch:
     """One call in a replica, from its arrival on. Made in the call's own context."""
 
@@ -35,9 +45,15 @@ class Watch:
         self._begun = monotonic()
         self._told = EngineTiming()
         listen(self._hear)
+        _watch.set(self)
 
     def _hear(self, timing: EngineTiming) -> None:
         self._told = timing
+
+    def first_token(self) -> None:
+        """The engine has it; what it says before and after is not changed by that."""
+        if self._told.prefill_s is None:
+            self._told = EngineTiming(prefill_s=monotonic() - self._begun)
 
     def whole(self) -> EngineTiming:
         """At the end of a whole answer: prefill is known only where the engine told it."""

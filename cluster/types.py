@@ -260,3 +260,58 @@ class Health:
     status: str
     detail: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+
+
+class ModelState(StrEnum):
+    """Where a model stands that is loaded, or on its way."""
+
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """One model as `ps` shows it. Times in Unix seconds, sizes in GiB.
+
+    device: `cpu`, `cuda`, or `remote`. in_use: the gateways that use it now. until: when it goes if nobody asks for
+    it, None where it stays. fixed: part of the configuration, so that it can't be unloaded. load_s: how long its
+    load took, or has taken so far.
+    """
+
+    id: str
+    state: ModelState
+    engine: str
+    device: str
+    replicas: int
+    memory_gib: float
+    in_use: int
+    waiting: int
+    pinned: bool
+    fixed: bool
+    used_at: float
+    until: float | None
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A gateway's right to use a loaded model until it lets go of it, or stays silent for `lease_s`.
+
+    application: of Ray Serve. load: counts the loads, so that a handle of an earlier one is never used.
+    """
+
+    application: str
+    load: int
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvent:
+    """What happened to a model, and why. number: counts up. at: Unix seconds. what: `loading`, `ready`, ..."""
+
+    number: int
+    at: float
+    model: str
+    what: str
+    reason: str = ""

@@ -25,6 +25,9 @@ COMMANDS = {
     "up": Command(module="cluster.__main__", attribute="app", help="Start a cluster and serve a config."),
     "down": Command(module="cluster.__main__", attribute="app", help="Stop it."),
     "status": Command(module="cluster.__main__", attribute="app", help="What runs."),
+    "events": Command(
+        module="deployments.events", attribute="events", help="What the router decided, and why."
+    ),
     "doctor": Command(module="cluster.__main__", attribute="app", help="Check this machine."),
     "demo": Command(
         module="deployments.demo", attribute="demo", help="Serve, retrieve and sweep, with one report."
@@ -34,7 +37,9 @@ COMMANDS = {
     "ask": Command(module="deployments.ask", attribute="ask", help="Answer a question from the documents."),
     "ingest": Command(module="pipelines.__main__", attribute="app", help="Store documents."),
     "sweep": Command(module="pipelines.__main__", attribute="app", help="Run and show parameter sweeps."),
-    "models": Command(module="deployments.models_eval", attribute="app", help="Measure the built-in models."),
+    "models": Command(
+        module="deployments.models", attribute="app", help="List, get, show, remove and measure models."
+    ),
     "train": Command(module="pipelines.__main__", attribute="app", help="Train the built-in models."),
 }
 

@@ -7,6 +7,7 @@ made. A running gateway sees a change within auth.believed_s, 5 seconds at most.
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ from cluster.settings.gateway import AuthSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from cluster.stores.accounts import Bounds
 
 DURATION = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 HOURS = {"h": 1, "d": 24, "w": 7 * 24}
@@ -38,6 +41,10 @@ ConfigFile = Annotated[
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="An address or a username.")]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Models = Annotated[str | None, typer.Option(help="Model ids, with commas; all by default.")]
+PerMinute = Annotated[int | None, typer.Option("--rpm", min=1, help="Requests a minute.")]
+TokensPerMinute = Annotated[int | None, typer.Option("--tpm", min=1, help="Tokens a minute.")]
+AtOnce = Annotated[int | None, typer.Option("--concurrent", min=1, help="Requests at once.")]
 
 
 @users.command("create-admin")
@@ -55,6 +62,35 @@ def create(
 ) -> None:
     """Make an account."""
     _create(email, role, password_stdin, config)
+
+
+@users.command()
+def limit(
+    email: Email,
+    models: Models = None,
+    rpm: PerMinute = None,
+    tpm: TokensPerMinute = None,
+    concurrent: AtOnce = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift all that is not named here.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Bound what somebody may use, in person and by all their keys; what is not named stays."""
+    from cluster.stores.accounts import UNBOUNDED, Accounts, Changes
+
+    accounts = Accounts(_open(config)[0])
+    account = accounts.named(email)
+    said = {
+        "models": _words(models),
+        "requests_per_minute": rpm,
+        "tokens_per_minute": tpm,
+        "concurrent_requests": concurrent,
+    }
+    named: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if not named and not lift:
+        raise BadRequest("No limit is named", hint="--rpm, --tpm, --concurrent, --models, or --lift")
+    bounds = replace(UNBOUNDED if lift else account.bounds, **named)
+    accounts.change(account.id, Changes(bounds=bounds))
+    typer.echo(f"limited {account.name}: {_told(bounds)}", err=True)
 
 
 @users.command("list")
@@ -113,10 +149,10 @@ def create_key(
     owner: Annotated[str, typer.Option(help="An account, or any name: whose data the key sees.")] = "local",
     role: Annotated[str, typer.Option(help="viewer, user or admin.")] = "user",
     scopes: Annotated[str | None, typer.Option(help="Areas, with commas; all by default.")] = None,
-    models: Annotated[str | None, typer.Option(help="Model ids, with commas; all by default.")] = None,
-    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
-    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")] = None,
-    concurrent: Annotated[int | None, typer.Option(min=1, help="Requests at once.")] = None,
+    models: Models = None,
+    rpm: PerMinute = None,
+    tpm: TokensPerMinute = None,
+    concurrent: AtOnce = None,
     expires: Annotated[str | None, typer.Option(help="12h, 90d, 4w, or a date such as 2030-01-31.")] = None,
     config: ConfigFile = None,
 ) -> None:
@@ -255,6 +291,18 @@ def _scopes(text: str | None) -> frozenset[str] | None:
 
 def _words(text: str | None) -> frozenset[str] | None:
     return None if text is None else frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+def _told(bounds: "Bounds") -> str:
+    facts = (
+        (bounds.requests_per_minute, "requests a minute"),
+        (bounds.tokens_per_minute, "tokens a minute"),
+        (bounds.concurrent_requests, "at once"),
+    )
+    told = [f"{number} {what}" for number, what in facts if number is not None]
+    if bounds.models is not None:
+        told.append(f"models {', '.join(sorted(bounds.models)) or 'none'}")
+    return "; ".join(told) or "nothing"
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The whole graph on one screen: the only module that binds deployments to each other.
 
-client → Gateway ─┬→ a deployment for each chat model
+client → Gateway ─┬→ a deployment for each chat model that is always there
+                  ├→ Fleet ──→ an application for each model that comes and goes
                   ├→ Embedder
                   └→ Retriever ─┬→ Embedder
                                 ├→ VectorStore (one owner)
@@ -11,12 +12,14 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application, Deployment
+from ray.serve.config import RequestRouterConfig
 
 from cluster.catalog import deployment_name
 from cluster.config import resolve
 from cluster.serve_errors import RETRY_AFTER_S
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import WAITING_CPUS, Settings
+from deployments.fleet.fleet import Fleet
 from deployments.fleet.replica import ModelReplica
 from deployments.gateway.deployment import Gateway
 from deployments.retrieval.embedder import Embedder
@@ -31,13 +34,18 @@ ALWAYS: dict[str, Any] = {
     "graceful_shutdown_timeout_s": 5.0,
     "graceful_shutdown_wait_loop_s": 0.2,
 }
+# The gateways want to know how many replicas there are: their queues let as much through as those can take.
+COUNTED = RequestRouterConfig(
+    request_router_class="deployments.fleet.request_router.CountingRouter"  # type: ignore[arg-type]  # Ray's hint
+)
+FLEET_CALLS = 10_000  # each waits for a model to load, or is answered at once
 BACKPRESSURE = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
 
 
 def build(settings: Settings) -> Application:
     """The application of a config file; Serve makes `settings` of its `args`, and the environment wins."""
     settings = resolve(settings.model_dump(mode="json"))
-    models = {model.id: _model(model, settings) for model in settings.chat_models}
+    models = {model.id: _model(model, settings) for model in settings.started_models}
     embedder = retriever = None
     if settings.embedding_models:
         embedder = _embedder(settings.embedding_models[0], settings)
@@ -49,7 +57,32 @@ def build(settings: Settings) -> Application:
         max_ongoing_requests=settings.gateway.max_ongoing,
         ray_actor_options={"num_cpus": settings.gateway.cpus},
     )
-    return gateway.bind(settings, models, embedder, retriever)
+    fleet = _deployment(
+        Fleet,
+        "Fleet",
+        num_replicas=1,  # one table of what is loaded
+        max_ongoing_requests=FLEET_CALLS,
+        ray_actor_options={"num_cpus": WAITING_CPUS},
+    )
+    return gateway.bind(settings, models, embedder, retriever, fleet.bind(settings, loadable))
+
+
+def loadable(model: ModelSettings, settings: Settings) -> Application:
+    """A model as an application of its own, which the fleet deploys and deletes."""
+    options = _replicas(model, settings)
+    del options["request_router_config"]  # which the first deployment of an application can't have
+    # Serve holds the first deployment of an application open for half a minute when it goes, for balancers in front
+    # of it to notice. There are none: nothing but our gateways knows of it, and they have let go of it by then.
+    environment = {"env_vars": {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}}
+    actor = {**options.pop("ray_actor_options"), "runtime_env": environment}
+    deployment = _deployment(
+        ModelReplica,
+        deployment_name(model.id),
+        ray_actor_options=actor,
+        max_constructor_retry_count=1,  # what can't be loaded is reported at once
+        **options,
+    )
+    return deployment.bind(model, settings)
 
 
 def _model(model: ModelSettings, settings: Settings) -> Application:
@@ -85,6 +118,7 @@ def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:
         "max_ongoing_requests": replicas.max_ongoing,
         "max_queued_requests": replicas.max_queued,
         "backpressure_config": BACKPRESSURE,
+        "request_router_config": COUNTED,
         "ray_actor_options": {"num_cpus": replicas.cpus, **({"num_gpus": gpus} if gpus else {})},
     }
     if replicas.min == replicas.max:

@@ -17,12 +17,15 @@ from cluster.types import (
     ChatAnswer,
     ChatCall,
     Chunk,
+    Claim,
     Document,
     EmbedderIdentity,
     EmbeddingCall,
     Embeddings,
     Health,
+    LoadedModel,
     ModelCard,
+    ModelEvent,
     Passage,
     TokenizeCall,
     Tokenized,
@@ -111,13 +114,49 @@ class Retriever(Protocol):
         ...
 
 
+class Fleet(Protocol):
+    """The models that come and go: one manager for the whole cluster."""
+
+    async def claim(self, name: str, holder: str) -> Claim:
+        """The right to use a model, which is loaded first where it is not."""
+        ...
+
+    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Still using these models, as these holders. Returns those that may not be used any more."""
+        ...
+
+    async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
+        """Nothing more for a model."""
+        ...
+
+    async def load(self, name: str, *, pin: bool | None, keep_alive_s: float | None) -> LoadedModel:
+        """Load a model and keep it."""
+        ...
+
+    async def unload(self, name: str, *, force: bool) -> None:
+        """Unload a model; returns when its memory is free."""
+        ...
+
+    async def loaded(self) -> tuple[LoadedModel, ...]:
+        """What is loaded or on its way."""
+        ...
+
+    async def changed(self, after: int, timeout_s: float) -> tuple[ModelEvent, ...]:
+        """What has happened since the event of that number; waits for something to happen."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """What a gateway stands in front of. embedder, retriever: None where no embedding model is configured."""
+    """What a gateway stands in front of. embedder, retriever: None where no embedding model is configured.
+
+    fleet: None where no model comes or goes.
+    """
 
     models: Mapping[str, ChatModel]
     embedder: Embedder | None = None
     retriever: Retriever | None = None
+    fleet: Fleet | None = None
 
 
 class ChatModelClient:
@@ -163,6 +202,41 @@ class ChatModelClient:
     async def health(self) -> Health:
         """How a replica is, and its load."""
         return cast(Health, await _reply(self._unary.health.remote()))
+
+
+class FleetClient:
+    """The fleet's manager behind a Serve handle."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._handle = handle
+
+    async def claim(self, name: str, holder: str) -> Claim:
+        """The right to use a model."""
+        return cast(Claim, await _reply(self._handle.claim.remote(name, holder)))
+
+    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Still using these."""
+        return cast("tuple[str, ...]", await _reply(self._handle.renew.remote(claims)))
+
+    async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
+        """Nothing more for a model."""
+        await _reply(self._handle.release.remote(name, holder, keep_alive_s=keep_alive_s))
+
+    async def load(self, name: str, *, pin: bool | None, keep_alive_s: float | None) -> LoadedModel:
+        """Load a model and keep it."""
+        return cast(LoadedModel, await _reply(self._handle.load.remote(name, pin=pin, keep_alive_s=keep_alive_s)))
+
+    async def unload(self, name: str, *, force: bool) -> None:
+        """Unload a model."""
+        await _reply(self._handle.unload.remote(name, force=force))
+
+    async def loaded(self) -> tuple[LoadedModel, ...]:
+        """What is loaded or on its way."""
+        return cast("tuple[LoadedModel, ...]", await _reply(self._handle.loaded.remote()))
+
+    async def changed(self, after: int, timeout_s: float) -> tuple[ModelEvent, ...]:
+        """What has happened since."""
+        return cast("tuple[ModelEvent, ...]", await _reply(self._handle.changed.remote(after, timeout_s)))
 
 
 class EmbedderClient:

@@ -28,13 +28,9 @@ CONFIG = "configs/demo.yaml"
 PORTS = 16  # a block that is free together: the endpoint's, and those that Ray takes beside it
 EXIT_MISSED = 1
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The built-in models.")
-models = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure the built-in models.")
-app.add_typer(models, name="models")
 console = Console()
 
 
-@models.command("eval")
 def evaluate(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="A built-in model; again for another. All by default.")

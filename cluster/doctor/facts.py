@@ -13,10 +13,9 @@ import psutil
 
 from cluster.config import Config, home, load_config
 from cluster.errors import NotRunning, StaleCluster
-from cluster.runtime import processes
+from cluster.runtime import haproxy, processes
 from cluster.runtime.document import DEFAULT_HOST, DEFAULT_PORT
 from cluster.runtime.ports import Listener, holder, is_free, is_loopback
-from cluster.runtime.ray_node import haproxy_binary
 from cluster.runtime.state import ClusterState, read_state
 from cluster.settings.tree import Settings
 
@@ -74,7 +73,7 @@ def gather(config: Path | None) -> Facts:
         versions=versions,
         engines=tuple({model.engine.kind for model in settings.models}) if settings else (),
         torchvision_problem=_torchvision_problem() if versions["torchvision"] and versions["torch"] else None,
-        haproxy=haproxy_binary(),
+        haproxy=haproxy.binary(),
         port=port,
         port_free=free,
         port_holder=None if free else holder(port),

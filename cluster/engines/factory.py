@@ -1,19 +1,25 @@
 """The engine that settings name. Heavy adapters are imported only when one is asked for."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cluster.engines.protocol import ChatEngine, EmbeddingEngine
 from cluster.engines.source import resolve_source
 from cluster.errors import StartFailed
 from cluster.settings.engines import (
     HashSettings,
+    LlamaCppSettings,
     ScriptedSettings,
     SentenceSettings,
     TransformersSettings,
     VllmSettings,
 )
 from cluster.settings.models import ModelSettings
+from cluster.settings.remote import OllamaSettings, OpenAISettings
 from cluster.settings.tree import Settings
+
+if TYPE_CHECKING:
+    from cluster.engines.remote.connection import Place
 
 SCRIPTED_CONTEXT = 4096  # words, where the model's settings say nothing
 
@@ -39,8 +45,17 @@ def chat_engine(model: ModelSettings, settings: Settings) -> ChatEngine:
         )
     if isinstance(model.engine, TransformersSettings):
         return _transformers(model.engine, model, settings)
+    if isinstance(model.engine, LlamaCppSettings):
+        from cluster.engines.llama_cpp import LlamaCppEngine
+        from cluster.engines.llama_cpp_source import find
+
+        find(model.id, model.engine, settings.hub)  # a file that does not exist is told now
+        return LlamaCppEngine(model.engine, model.id, context_length=model.context_length, hub=settings.hub)
+    if isinstance(model.engine, OpenAISettings | OllamaSettings):
+        return _remote(model.engine, model, settings)
     raise StartFailed(
-        f"The engine {model.engine.kind!r} of {model.id} does not chat", hint="vllm, transformers or scripted"
+        f"The engine {model.engine.kind!r} of {model.id} does not chat",
+        hint="vllm, transformers, llama_cpp, openai, ollama or scripted",
     )
 
 
@@ -57,7 +72,31 @@ def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngin
         if source != BUILTIN:
             source = resolve_source(source, settings.hub)
         return SentenceEngine(model.engine, source=source, context_length=model.context_length, hub=settings.hub)
-    raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence or hash")
+    if isinstance(model.engine, OpenAISettings | OllamaSettings):
+        from cluster.engines.remote.embedding import RemoteEmbedder
+
+        return RemoteEmbedder(model.engine, place=_place(model.engine, model), context_length=model.context_length)
+    raise StartFailed(
+        f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence, openai, ollama or hash"
+    )
+
+
+def _remote(engine: OpenAISettings | OllamaSettings, model: ModelSettings, settings: Settings) -> ChatEngine:
+    from cluster.engines.remote.ollama import OllamaEngine
+    from cluster.engines.remote.openai import OpenAIEngine
+
+    place, context, limits = _place(engine, model), model.context_length, settings.limits
+    if isinstance(engine, OllamaSettings):
+        return OllamaEngine(engine, model.id, place=place, context_length=context, limits=limits)
+    return OpenAIEngine(engine, model.id, place=place, context_length=context, limits=limits)
+
+
+def _place(engine: OpenAISettings | OllamaSettings, model: ModelSettings) -> "Place":
+    from cluster.config import secret
+    from cluster.engines.remote.engine import place_of
+
+    key = None if engine.api_key_env is None else secret(engine.api_key_env)
+    return place_of(engine.url if isinstance(engine, OllamaSettings) else engine.base_url, engine, model.id, key)
 
 
 def _transformers(engine: TransformersSettings, model: ModelSettings, settings: Settings) -> ChatEngine:

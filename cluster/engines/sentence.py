@@ -86,8 +86,11 @@ class SentenceEngine:
         """Load the model. Raises StartFailed with the reason."""
         if self._loaded is not None:
             return
-        builtin, revision = self._source == BUILTIN, self._settings.revision
-        source = _builtin_folder() if builtin else fetch("The embedder", self._source, self._hub, revision)
+        if self._source == BUILTIN:
+            source = _builtin_folder()
+        else:
+            pickle, revision = self._settings.allow_pickle, self._settings.revision
+            source = fetch("The embedder", self._source, self._hub, revision, allow_pickle=pickle)
         try:
             model = self._load(source)
             loaded = _look_at(model, self._wanted_context)

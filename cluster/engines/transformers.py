@@ -37,7 +37,16 @@ def load(
     settings: TransformersSettings, model: str, *, source: str, context_length: int | None, hub: HubSettings
 ) -> LoadedModel:
     """The model in memory; blocks. Raises StartFailed, and whatever its files make Transformers raise."""
-    folder = Path(fetch(model, source, hub, settings.revision))
+    folder = Path(
+        fetch(
+            model,
+            source,
+            hub,
+            settings.revision,
+            allow_pickle=settings.allow_pickle,
+            remote_code=settings.trust_remote_code,
+        )
+    )
     fetch_beside(model, settings.also, hub)
     torchvision_ops.install()  # also where the .pth is not, as in a bare checkout
     wait_asleep()

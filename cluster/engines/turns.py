@@ -1,4 +1,4 @@
-"""Whose turn it is, where one answer at a time is made."""
+"""Whose turn it is, where few answers at a time are made."""
 
 import asyncio
 import heapq
@@ -12,10 +12,10 @@ RANKS = {Priority.INTERACTIVE: 0, Priority.BACKGROUND: 1}
 
 
 class Turns:
-    """One holder at a time: interactive calls before background ones, each kind in its order of arrival."""
+    """A few holders at a time: interactive calls before background ones, each kind in its order of arrival."""
 
-    def __init__(self) -> None:
-        self._held = False
+    def __init__(self, places: int = 1) -> None:
+        self._free = places
         self._arrivals = count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
@@ -29,8 +29,8 @@ class Turns:
             self._release()
 
     async def _acquire(self, priority: Priority) -> None:
-        if not self._held:
-            self._held = True
+        if self._free:
+            self._free -= 1
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (RANKS[priority], next(self._arrivals), mine))
@@ -47,4 +47,4 @@ class Turns:
             if not first.done():
                 first.set_result(None)
                 return
-        self._held = False
+        self._free += 1

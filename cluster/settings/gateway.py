@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.settings.strict import Strict
 
@@ -40,7 +40,7 @@ class AuthSettings(Strict):
     failures_by_account: int = Field(10, ge=1, description="wrong passwords in a window before 429")
     failures_by_address: int = Field(50, ge=1, description="the same, of all accounts from one address")
     failure_window_minutes: int = Field(15, ge=1, le=24 * 60)
-    trusted_proxies: int = Field(0, ge=0, le=8, description="proxies in front that add to X-Forwarded-For")
+    trusted_proxies: int = Field(0, ge=0, le=8, description="proxies of yours that add to X-Forwarded-For")
     min_password: int = Field(10, ge=8, le=128, description="characters")
     hash_memory_kib: int = Field(64 * 1024, ge=8, description="argon2id's memory")
     hash_rounds: int = Field(3, ge=1, description="argon2id's passes over it")
@@ -65,6 +65,19 @@ class StreamingSettings(Strict):
     max_events_per_chunk: int = Field(50, ge=1, description="events joined into one chunk at most")
 
 
+class SemanticSettings(Strict):
+    """Answers to questions that are nearly the same: only their words differ, all else is equal (docs/api.md).
+
+    threshold: the least cosine of the two questions' embeddings. max_bytes: of all owners' vectors in a gateway's
+    own memory; in Redis, its `maxmemory` bounds them.
+    """
+
+    enabled: bool = False
+    threshold: float = Field(0.95, ge=0.5, le=1)
+    max_entries: int = Field(1000, ge=1, le=10_000, description="questions of each owner that are remembered")
+    max_bytes: int = Field(64 * 1024**2, ge=1)
+
+
 class CacheSettings(Strict):
     """Answers that are given again to the same request of the same owner. Sizes in bytes.
 
@@ -78,3 +91,10 @@ class CacheSettings(Strict):
     max_bytes: int = Field(256 * 1024**2, ge=1)
     max_entries: int = Field(100_000, ge=1)
     max_entry_bytes: int = Field(1024**2, ge=1, description="an answer over this is not stored")
+    semantic: SemanticSettings = SemanticSettings()
+
+    @model_validator(mode="after")
+    def _over_the_exact(self) -> "CacheSettings":
+        if self.semantic.enabled and not self.enabled:
+            raise ValueError("semantic.enabled needs enabled: its answers are those of the exact cache")
+        return self

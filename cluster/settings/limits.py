@@ -8,7 +8,7 @@ from cluster.settings.strict import Strict
 
 
 class RateSettings(Strict):
-    """What each key may use where it says nothing of its own; None is no limit. By minute, and at once.
+    """What each key or person may use where neither says anything; None is no limit. By minute, and at once.
 
     Several gateways count together in Redis; without it each counts by itself.
     """

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cluster import catalog
 from cluster.settings.engines import ENGINE_TASKS, ENGINES, Engine, VllmSettings
+from cluster.settings.routing import FallbackSettings
 from cluster.settings.strict import Strict
 
 HF_TASKS = {"text-generation": "chat", "feature-extraction": "embedding"}
@@ -41,8 +42,12 @@ class ModelSettings(Strict):
     memory_gib: float | None = Field(None, gt=0, description="weights and KV cache; None takes the catalog's")
     task: Literal["chat", "embedding"] | None = None
     context_length: int | None = Field(None, ge=16, description="None takes the model's own")
+    load: Literal["start", "on_demand"] = Field(
+        "start", description="with the cluster, or by the first request for it"
+    )
     engine: Engine
     replicas: ReplicaSettings = ReplicaSettings()
+    fallbacks: FallbackSettings = FallbackSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -74,3 +79,7 @@ class HubSettings(Strict):
     default_task: Literal["text-generation", "feature-extraction"] = "text-generation"
     enable_gpu: bool = False
     offline: bool = Field(False, description="never ask the Hub, use what is on disk")
+    catalog: str | None = Field(None, description="file of your own models, in the words of cluster/models.yaml")
+    folders: tuple[str, ...] = Field((), description="folders whose models and GGUF files are listed, too")
+    registry: str | None = Field(None, description="folder that models are pulled from, before the Hub is asked")
+    keep_free_gib: float = Field(1.0, ge=0, description="of the disk, that a download never takes")

@@ -6,10 +6,13 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.settings.apis import BatchSettings, ConversationSettings, FileSettings, ResponseSettings
 from cluster.settings.engines import GPU_KINDS
+from cluster.settings.fleet import FleetSettings
 from cluster.settings.gateway import AuthSettings, CacheSettings, GatewaySettings, StreamingSettings
 from cluster.settings.limits import LimitSettings
 from cluster.settings.models import HF_TASKS, HubSettings, ModelSettings
 from cluster.settings.pipelines import DocumentSettings, SweepSettings
+from cluster.settings.remote import REMOTE_KINDS
+from cluster.settings.routing import RoutingSettings, check_fallbacks
 from cluster.settings.stores import StoreSettings
 from cluster.settings.strict import Strict
 
@@ -26,6 +29,8 @@ class Settings(Strict):
     auth: AuthSettings = AuthSettings()
     streaming: StreamingSettings = StreamingSettings()
     limits: LimitSettings = LimitSettings()
+    routing: RoutingSettings = RoutingSettings()
+    fleet: FleetSettings = FleetSettings()
     documents: DocumentSettings = DocumentSettings()
     sweeps: SweepSettings = SweepSettings()
     responses: ResponseSettings = ResponseSettings()
@@ -46,12 +51,14 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if len(self.chat_models) > self.hub.max_cached_models:
-            raise ValueError(
-                f"{len(self.chat_models)} chat models, but hub.max_cached_models is {self.hub.max_cached_models}"
-            )
+        held = [model for model in self.started_models if model.engine.kind not in REMOTE_KINDS]
+        if len(held) > self.hub.max_cached_models:
+            raise ValueError(f"{len(held)} chat models, but hub.max_cached_models is {self.hub.max_cached_models}")
         if len(self.embedding_models) > 1:
             raise ValueError("one embedding model at most: all collections share it")
+        if self.cache.semantic.enabled and not self.embedding_models:
+            raise ValueError("cache.semantic.enabled needs an embedding model: it compares questions by embeddings")
+        check_fallbacks(self.models, self.task_of)
         talker = self.conversations.model
         if talker is not None and talker not in {model.id for model in self.chat_models}:
             raise ValueError(f"conversations.model {talker!r} is not one of the chat models")
@@ -64,6 +71,11 @@ class Settings(Strict):
     def chat_models(self) -> tuple[ModelSettings, ...]:
         """The models that chat, in the file's order."""
         return tuple(model for model in self.models if self.task_of(model) == "chat")
+
+    @property
+    def started_models(self) -> tuple[ModelSettings, ...]:
+        """Those of them that are loaded with the cluster, and stay."""
+        return tuple(model for model in self.chat_models if model.load == "start")
 
     @property
     def embedding_models(self) -> tuple[ModelSettings, ...]:
@@ -79,6 +91,12 @@ class Settings(Strict):
         if model.replicas.gpus is not None:
             return model.replicas.gpus
         return 1.0 if self.hub.enable_gpu and model.engine.kind in GPU_KINDS else 0.0
+
+    def device_of(self, model: ModelSettings) -> str:
+        """What the model runs on: `remote`, `cuda` or `cpu`."""
+        if model.engine.kind in REMOTE_KINDS:
+            return "remote"
+        return "cuda" if self.gpus_of(model) else "cpu"
 
     @property
     def home_path(self) -> Path:

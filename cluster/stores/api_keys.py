@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
-    Engine,
     Index,
     Integer,
     Row,
@@ -28,8 +27,9 @@ from sqlalchemy import (
 )
 
 from cluster.errors import KeyNotFound
-from cluster.stores.accounts import ID_PREFIX, accounts
-from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.accounts import ID_PREFIX, Bounds, accounts, bound_columns, bounds_of
+from cluster.stores.database import OWNER, UtcTime, metadata, now
+from cluster.stores.sql_store import SqlStore
 
 SECRET_PREFIX = "sk-heliostat-"  # noqa: S105 - what all secrets begin with, so that scanners find leaked ones
 SECRET_LENGTH = len(SECRET_PREFIX) + 43
@@ -44,7 +44,7 @@ api_keys = Table(
     Column("prefix", String(32), nullable=False),
     Column("last4", String(4), nullable=False),
     Column("name", Text, nullable=False),
-    Column("owner", String(254), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("role", String(16), nullable=False),
     Column("scopes", Text),  # JSON list; null is all
     Column("models", Text),  # JSON list; null is all
@@ -90,11 +90,15 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundKey:
-    """A key and its owner's account. owner_role: None where the owner is no account, or a disabled or gone one."""
+    """A key and its owner's account. owner_role: None where the owner is no account, or a disabled or gone one.
+
+    owner_bounds: of all that the owner does, by this key, by others and in person.
+    """
 
     key: ApiKey
     owner_role: str | None
     owner_is_person: bool
+    owner_bounds: Bounds
 
 
 def new_secret() -> str:
@@ -107,11 +111,8 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-class ApiKeys:
-    """The keys of one database. Every method is one transaction; all of them block."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class ApiKeys(SqlStore):
+    """The keys of one database."""
 
     def create(self, secret: str, *, name: str, owner: str, rights: Rights) -> ApiKey:
         """Store the digest of a new secret."""
@@ -132,8 +133,7 @@ class ApiKeys:
 
     def get(self, key_id: str) -> ApiKey:
         """Raises KeyNotFound."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+        row = self._row(select(api_keys).where(api_keys.c.id == key_id))
         if row is None:
             raise unknown_key(key_id)
         return _read(row)
@@ -141,22 +141,20 @@ class ApiKeys:
     def find(self, digest: str) -> FoundKey | None:
         """The key of a secret's digest, revoked and expired ones too; None where there is none."""
         active = (accounts.c.id == api_keys.c.owner) & accounts.c.disabled.is_(False)
-        query = select(api_keys, accounts.c.role.label("owner_role")).select_from(
-            api_keys.outerjoin(accounts, active)
-        )
-        with self._engine.connect() as connection:
-            row = connection.execute(query.where(api_keys.c.digest == digest)).one_or_none()
+        owners = accounts.c.role.label("owner_role"), *bound_columns("owner_")
+        query = select(api_keys, *owners).select_from(api_keys.outerjoin(accounts, active))
+        row = self._row(query.where(api_keys.c.digest == digest))
         if row is None:
             return None
-        return FoundKey(key=_read(row), owner_role=row.owner_role, owner_is_person=row.person)
+        bounds = bounds_of(row, "owner_")
+        return FoundKey(key=_read(row), owner_role=row.owner_role, owner_is_person=row.person, owner_bounds=bounds)
 
     def list(self, *, owner: str | None = None, limit: int = 1000, offset: int = 0) -> Sequence[ApiKey]:
         """Keys of an owner, or of all, the newest first."""
         query = select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.id).limit(limit).offset(offset)
         if owner is not None:
             query = query.where(api_keys.c.owner == owner)
-        with self._engine.connect() as connection:
-            return [_read(row) for row in connection.execute(query)]
+        return [_read(row) for row in self._rows(query)]
 
     def change(self, key_id: str, *, name: str, rights: Rights) -> ApiKey:
         """Give a key another name and other rights. Raises KeyNotFound."""
@@ -179,8 +177,7 @@ class ApiKeys:
         self._update((api_keys.c.id == key_id) & stale, {"last_used_at": moment})
 
     def _update(self, where: Any, values: dict[str, Any]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(update(api_keys).where(where).values(values))
+        self._change(update(api_keys).where(where).values(values))
 
 
 def _written(rights: Rights) -> dict[str, Any]:

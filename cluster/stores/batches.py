@@ -18,10 +18,10 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Engine,
     Index,
     Integer,
     Row,
+    Select,
     String,
     Table,
     Text,
@@ -32,8 +32,9 @@ from sqlalchemy import (
 )
 
 from cluster.errors import BatchNotFound
-from cluster.stores.database import UtcTime, metadata, now, open_database
+from cluster.stores.database import OWNER, UtcTime, metadata, now, take_turns
 from cluster.stores.files import SANE_ID
+from cluster.stores.sql_store import SqlStore
 
 VALIDATING, IN_PROGRESS, FINALIZING, CANCELLING = "validating", "in_progress", "finalizing", "cancelling"
 COMPLETED, FAILED, EXPIRED, CANCELLED = "completed", "failed", "expired", "cancelled"
@@ -46,7 +47,7 @@ batches = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    Column("owner", String(256), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("models", Text),  # JSON: the ids its owner's key may ask; NULL is all
     Column("endpoint", String(64), nullable=False),
     Column("input_file_id", String(64), nullable=False),
@@ -141,20 +142,8 @@ class Ending:
         return replace(self, problems=(*self.problems, problem))
 
 
-class Batches:
-    """The batches of one database. Every method is one transaction; all of them block."""
-
-    @classmethod
-    def open(cls, url: str) -> "Batches":
-        """Those of the database at a URL, its tables in place. Raises SettingsError."""
-        return cls(open_database(url))
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
+class Batches(SqlStore):
+    """The batches of one database."""
 
     def create(
         self,
@@ -191,10 +180,7 @@ class Batches:
         query = select(batches).where(batches.c.id == batch_id)
         if owner is not None:
             query = query.where(batches.c.owner == owner)
-        row = None
-        if SANE_ID.fullmatch(batch_id):
-            with self._engine.connect() as connection:
-                row = connection.execute(query).one_or_none()
+        row = self._row(query) if SANE_ID.fullmatch(batch_id) else None
         if row is None:
             raise BatchNotFound(
                 f"No batch found with id {batch_id[:128]!r}", hint="GET /v1/batches lists yours", param="batch_id"
@@ -233,16 +219,18 @@ class Batches:
         else:
             mine.append(batches.c.submission_id == before)
             values["restarts"] = batches.c.restarts + 1
-        return self._change(mine, values)
+        with self._engine.begin() as connection:
+            take_turns(connection, batches.name)  # or two gateways would both see the last place free
+            return connection.execute(update(batches).where(*mine).values(values)).rowcount > 0
 
     def release(self, batch_id: str, submission_id: str) -> bool:
         """Take a batch from a job that could not be started; it waits again."""
-        return self._change(_of(batch_id, submission_id), {"submission_id": None, "submitted_at": None})
+        return self._set(_of(batch_id, submission_id), {"submission_id": None, "submitted_at": None})
 
     def begin(self, batch_id: str, submission_id: str, *, total: int) -> bool:
         """Its input is valid: the lines may run. False when it is not validating any more."""
         values = {"status": IN_PROGRESS, "in_progress_at": now(), "total": total}
-        return self._change([*_of(batch_id, submission_id), batches.c.status == VALIDATING], values)
+        return self._set([*_of(batch_id, submission_id), batches.c.status == VALIDATING], values)
 
     def count(self, batch_id: str, submission_id: str, *, completed: int, failed: int, advanced: bool) -> bool:
         """Note how many lines are stored. False when another job has the batch by now, or it has ended.
@@ -250,12 +238,12 @@ class Batches:
         advanced: whether this job stored any of them; the count of restarts begins anew then.
         """
         values = {"completed": completed, "failed": failed, **({"restarts": 0} if advanced else {})}
-        return self._change(_of(batch_id, submission_id), values)
+        return self._set(_of(batch_id, submission_id), values)
 
     def finalize(self, batch_id: str, submission_id: str) -> bool:
         """No further line will run. False when it is not in progress any more."""
         wanted = [*_of(batch_id, submission_id), batches.c.status == IN_PROGRESS]
-        return self._change(wanted, {"status": FINALIZING, "finalizing_at": now()})
+        return self._set(wanted, {"status": FINALIZING, "finalizing_at": now()})
 
     def cancel(self, batch_id: str) -> bool:
         """Ask its job to stop; one without a job is cancelled at once. False when it is too late for either."""
@@ -263,7 +251,7 @@ class Batches:
         open_ = [batches.c.id == batch_id, batches.c.status.in_((VALIDATING, IN_PROGRESS))]
         at_once = {"status": CANCELLED, "cancelling_at": moment, "cancelled_at": moment}
         idle = [*open_, batches.c.submission_id.is_(None), batches.c.total == 0]
-        return self._change(idle, at_once) or self._change(open_, {"status": CANCELLING, "cancelling_at": moment})
+        return self._set(idle, at_once) or self._set(open_, {"status": CANCELLING, "cancelling_at": moment})
 
     def finish(self, batch_id: str, submission_id: str, ending: Ending) -> bool:
         """End it. False when another job has it by now, or it has ended."""
@@ -274,15 +262,13 @@ class Batches:
             "error_file_id": ending.error_file_id,
             "problems": json.dumps(list(ending.problems)) if ending.problems else None,
         }
-        return self._change(_of(batch_id, submission_id), values)
+        return self._set(_of(batch_id, submission_id), values)
 
-    def _change(self, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]) -> bool:
-        with self._engine.begin() as connection:
-            return connection.execute(update(batches).where(*where).values(dict(values))).rowcount > 0
+    def _set(self, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]) -> bool:
+        return self._change(update(batches).where(*where).values(dict(values))) > 0
 
-    def _list(self, query: Any) -> list[Batch]:
-        with self._engine.connect() as connection:
-            return [_read(row) for row in connection.execute(query)]
+    def _list(self, query: Select[Any]) -> list[Batch]:
+        return [_read(row) for row in self._rows(query)]
 
 
 def new_id() -> str:

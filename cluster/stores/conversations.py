@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -28,7 +27,8 @@ from sqlalchemy import (
 )
 
 from cluster.errors import ConversationNotFound
-from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.database import OWNER, UtcTime, metadata, now
+from cluster.stores.sql_store import SqlStore
 
 STREAMING, COMPLETED, TERMINATED, ERROR = "streaming", "completed", "terminated", "error"
 
@@ -37,7 +37,7 @@ conversations = Table(
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("id", String(40), nullable=False, unique=True),
-    Column("owner", String(128), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("title", Text),
     Column("model", Text),
     Column("system_prompt", Text),
@@ -107,25 +107,19 @@ class Message:
     created_at: datetime
 
 
-class Conversations:
-    """The conversations of one database. Every method is one transaction; all of them block."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class Conversations(SqlStore):
+    """The conversations of one database."""
 
     def create(self, *, id: str, owner: str, values: Mapping[str, Any]) -> Conversation:  # noqa: A002 - a column
         """Store a new one. values: any of title, model, system_prompt, metadata."""
         moment = now()
         row = {"id": id, "owner": owner, "metadata": {}, "created_at": moment, "updated_at": moment, **values}
-        with self._engine.begin() as connection:
-            connection.execute(insert(conversations).values(_encoded(row)))
+        self._change(insert(conversations).values(_encoded(row)))
         return self.get(id, owner=owner)
 
     def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """Raises ConversationNotFound."""
-        query = select(conversations).where(_owned(conversation_id, owner))
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._row(select(conversations).where(_owned(conversation_id, owner)))
         if row is None:
             raise unknown(conversation_id)
         return _conversation(row)
@@ -134,27 +128,20 @@ class Conversations:
         """How many there are, and some of them, what changed last first."""
         table = conversations.c
         newest = (table.updated_at.desc(), table.number.desc())
-        query = select(conversations).where(table.owner == owner).order_by(*newest).limit(limit).offset(offset)
-        count = select(func.count()).select_from(conversations).where(table.owner == owner)
-        with self._engine.connect() as connection:
-            return connection.execute(count).scalar_one(), [_conversation(row) for row in connection.execute(query)]
+        query = select(conversations).where(table.owner == owner).order_by(*newest)
+        total, rows = self._page(query, limit=limit, offset=offset)
+        return total, [_conversation(row) for row in rows]
 
     def change(self, conversation_id: str, *, owner: str, values: Mapping[str, Any]) -> Conversation:
         """Write some of title, model, system_prompt, metadata. Raises ConversationNotFound."""
         row = _encoded({**values, "updated_at": now()})
-        with self._engine.begin() as connection:
-            changed = connection.execute(
-                update(conversations).where(_owned(conversation_id, owner)).values(row)
-            ).rowcount
-        if not changed:
+        if not self._change(update(conversations).where(_owned(conversation_id, owner)).values(row)):
             raise unknown(conversation_id)
         return self.get(conversation_id, owner=owner)
 
     def remove(self, conversation_id: str, *, owner: str) -> None:
         """Forget one with all in it; an answer on its way is stopped. Raises ConversationNotFound."""
-        with self._engine.begin() as connection:
-            gone = connection.execute(delete(conversations).where(_owned(conversation_id, owner))).rowcount
-        if not gone:
+        if not self._change(delete(conversations).where(_owned(conversation_id, owner))):
             raise unknown(conversation_id)
 
     def messages(
@@ -162,17 +149,15 @@ class Conversations:
     ) -> tuple[int, Sequence[Message]]:
         """How many there are, and some of them, the oldest first. Raises ConversationNotFound."""
         self.get(conversation_id, owner=owner)
-        table = messages.c
-        within = table.conversation_id == conversation_id
-        query = select(messages).where(within).order_by(table.number).limit(limit).offset(offset)
-        count = select(func.count()).select_from(messages).where(within)
-        with self._engine.connect() as connection:
-            return connection.execute(count).scalar_one(), [read_message(row) for row in connection.execute(query)]
+        within = messages.c.conversation_id == conversation_id
+        total, rows = self._page(
+            select(messages).where(within).order_by(messages.c.number), limit=limit, offset=offset
+        )
+        return total, [read_message(row) for row in rows]
 
     def message(self, message_id: str) -> Message | None:
         """One message, or None. Its owner was checked by whoever knows the id."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(messages).where(messages.c.id == message_id)).one_or_none()
+        row = self._row(select(messages).where(messages.c.id == message_id))
         return None if row is None else read_message(row)
 
     def recent(self, conversation_id: str, *, max_messages: int, max_bytes: int) -> tuple[int, Sequence[Message]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    Engine,
     Float,
     Index,
     Integer,
@@ -21,23 +20,26 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    func,
     insert,
     select,
     update,
 )
 
 from cluster.errors import Conflict, ExperimentNotFound
-from cluster.stores.database import UtcTime, metadata, now, open_database
+from cluster.stores.database import OWNER, UtcTime, metadata, now, storable, take_turns
+from cluster.stores.sql_store import SqlStore
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
 
+LOCAL_OWNER = "local"
 RECENT = 20  # experiments that are asked how fast they were
 
 batch_experiments = Table(
     "batch_experiments",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
+    # What is older than owners is of whoever asks where authentication is off.
+    Column("owner", String(OWNER), nullable=False, server_default=LOCAL_OWNER),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("spec", Text, nullable=False),  # JSON: models, prompts, parameters, repeats
@@ -57,6 +59,7 @@ batch_experiments = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Index("batch_experiments_run", "run_id"),
+    Index("batch_experiments_owner", "owner", "id"),
     sqlite_autoincrement=True,  # an id of a deleted experiment never comes back
 )
 
@@ -69,6 +72,7 @@ class Experiment:
     """
 
     id: int
+    owner: str
     name: str
     description: str
     spec: str
@@ -106,25 +110,16 @@ class Standing:
     estimated_completion: datetime | None
 
 
-class Experiments:
-    """The experiments of one database. Every method is one transaction; all of them block."""
+class Experiments(SqlStore):
+    """The experiments of one database."""
 
-    @classmethod
-    def open(cls, url: str) -> "Experiments":
-        """Those of the database at a URL, its tables in place. Raises SettingsError."""
-        return cls(open_database(url))
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def create(self, *, name: str, description: str, spec: str, run_id: str, total: int) -> Experiment:
+    def create(
+        self, *, name: str, description: str, spec: str, run_id: str, total: int, owner: str = LOCAL_OWNER
+    ) -> Experiment:
         """Store a new one, pending."""
         moment = now()
         values = {
+            "owner": owner,
             "name": name,
             "description": description,
             "spec": spec,
@@ -139,20 +134,21 @@ class Experiments:
             assert key is not None
             return _read(connection.execute(_select(key[0])).one())
 
-    def get(self, experiment_id: int) -> Experiment:
-        """Raises ExperimentNotFound."""
-        with self._engine.connect() as connection:
-            row = connection.execute(_select(experiment_id)).one_or_none()
+    def get(self, experiment_id: int, *, owner: str | None = None) -> Experiment:
+        """One experiment; of an owner, where one is named. Raises ExperimentNotFound."""
+        query = _select(experiment_id)
+        row = self._row(query if owner is None else query.where(batch_experiments.c.owner == owner))
         if row is None:
             raise _unknown(experiment_id)
         return _read(row)
 
-    def page(self, *, limit: int, offset: int) -> tuple[int, Sequence[Experiment]]:
-        """How many there are, and some of them, the newest first."""
-        query = select(batch_experiments).order_by(batch_experiments.c.id.desc()).limit(limit).offset(offset)
-        with self._engine.connect() as connection:
-            total = connection.execute(select(func.count()).select_from(batch_experiments)).scalar_one()
-            return total, [_read(row) for row in connection.execute(query)]
+    def page(self, *, limit: int, offset: int, owner: str | None = None) -> tuple[int, Sequence[Experiment]]:
+        """How many there are, of an owner where one is named, and some of them, the newest first."""
+        query = select(batch_experiments).order_by(batch_experiments.c.id.desc())
+        if owner is not None:
+            query = query.where(batch_experiments.c.owner == owner)
+        total, rows = self._page(query, limit=limit, offset=offset)
+        return total, [_read(row) for row in rows]
 
     def claim(self, experiment_id: int, submission_id: str) -> Experiment:
         """Make it running. Raises Conflict where it, or another experiment of the same cells, already is."""
@@ -174,6 +170,7 @@ class Experiments:
             )
         )
         with self._engine.begin() as connection:
+            take_turns(connection, batch_experiments.name)  # or two of the same cells would each see none running
             changed = connection.execute(change).rowcount
         found = self.get(experiment_id)
         if not changed:
@@ -184,7 +181,7 @@ class Experiments:
 
     def advance(self, experiment_id: int, submission_id: str | None, standing: Standing) -> bool:
         """Note how far the running one is; False when it is no longer this driver's to note."""
-        return self._change(
+        return self._note(
             experiment_id,
             submission_id,
             completed_combinations=standing.completed,
@@ -199,11 +196,11 @@ class Experiments:
         self, experiment_id: int, submission_id: str | None, *, status: str, error_message: str | None = None
     ) -> bool:
         """End the running one as completed, failed or cancelled; False when it was not running any more."""
-        return self._change(
+        return self._note(
             experiment_id,
             submission_id,
             status=status,
-            error_message=error_message,
+            error_message=None if error_message is None else storable(error_message),
             completed_at=now(),
             estimated_completion=None,
         )
@@ -213,8 +210,7 @@ class Experiments:
         gone = delete(batch_experiments).where(
             batch_experiments.c.id == experiment_id, batch_experiments.c.status != RUNNING
         )
-        with self._engine.begin() as connection:
-            return connection.execute(gone).rowcount > 0
+        return self._change(gone) > 0
 
     def pace(self, models: Sequence[str]) -> float | None:
         """Cells a minute of the last experiment over the same models; None where none of the recent ones was."""
@@ -225,18 +221,15 @@ class Experiments:
             .order_by(table.updated_at.desc())
             .limit(RECENT)
         )
-        with self._engine.connect() as connection:
-            recent = connection.execute(query).all()
+        recent = self._rows(query)
         return next((float(pace) for spec, pace in recent if set(json.loads(spec)["models"]) == set(models)), None)
 
-    def _change(self, experiment_id: int, submission_id: str | None, **values: Any) -> bool:
+    def _note(self, experiment_id: int, submission_id: str | None, **values: Any) -> bool:
         table = batch_experiments.c
         where = [table.id == experiment_id, table.status == RUNNING]
         if submission_id is not None:
             where.append(table.submission_id == submission_id)
-        change = update(batch_experiments).where(*where).values(updated_at=now(), **values)
-        with self._engine.begin() as connection:
-            return connection.execute(change).rowcount > 0
+        return self._change(update(batch_experiments).where(*where).values(updated_at=now(), **values)) > 0
 
 
 def _select(experiment_id: int) -> Any:

@@ -31,8 +31,9 @@ from sqlalchemy import (
 )
 
 from cluster.errors import UploadNotFound
-from cluster.stores.database import UtcTime, metadata, now, open_database
+from cluster.stores.database import OWNER, UtcTime, metadata, now
 from cluster.stores.draft import Draft
+from cluster.stores.sql_store import SqlStore
 
 BATCH, USER_DATA, BATCH_OUTPUT = "batch", "user_data", "batch_output"
 SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # PostgreSQL takes no text with a NUL, not even to look for
@@ -43,7 +44,7 @@ files = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    Column("owner", String(256), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("filename", Text, nullable=False),
     Column("purpose", String(32), nullable=False),
     Column("bytes", BigInteger, nullable=False),
@@ -78,21 +79,12 @@ class FilePage:
     more: bool
 
 
-class Files:
-    """The files of one database and one home. All methods block; each is one transaction."""
-
-    @classmethod
-    def open(cls, url: str, home: Path) -> "Files":
-        """Those of the database at a URL, its tables in place. Raises SettingsError."""
-        return cls(open_database(url), home)
+class Files(SqlStore):
+    """The files of one database and one home."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._folder = home / "files"
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
 
     def path(self, file_id: str) -> Path:
         """Where the bytes of a file are. The id must be one of ours."""
@@ -127,9 +119,7 @@ class Files:
         """Raises UploadNotFound for a file that is unknown, another's, or expired."""
         if not SANE_ID.fullmatch(file_id):
             raise unknown(file_id)
-        query = select(files).where(files.c.id == file_id, files.c.owner == owner, _alive())
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._row(select(files).where(files.c.id == file_id, files.c.owner == owner, _alive()))
         if row is None:
             raise unknown(file_id)
         return _read(row)
@@ -151,8 +141,7 @@ class Files:
             seen = self.get(after, owner=owner).seq
             query = query.where(files.c.seq < seen if newest_first else files.c.seq > seen)
         query = query.order_by(files.c.seq.desc() if newest_first else files.c.seq).limit(limit + 1)
-        with self._engine.connect() as connection:
-            rows = [_read(row) for row in connection.execute(query)]
+        rows = [_read(row) for row in self._rows(query)]
         return FilePage(files=rows[:limit], more=len(rows) > limit)
 
     def used(self, owner: str) -> int:
@@ -164,18 +153,15 @@ class Files:
     def remove(self, file_id: str, *, owner: str) -> None:
         """Forget a file. Raises UploadNotFound."""
         self.get(file_id, owner=owner)
-        gone = delete(files).where(files.c.id == file_id, files.c.owner == owner)
-        with self._engine.begin() as connection:
-            if not connection.execute(gone).rowcount:
-                raise unknown(file_id)
+        if not self._change(delete(files).where(files.c.id == file_id, files.c.owner == owner)):
+            raise unknown(file_id)
         self.path(file_id).unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Remove expired files, and bytes that a crash left without a row; returns how many."""
         removed = 0
         with self._engine.begin() as connection:
-            expired = connection.execute(select(files.c.id).where(~_alive())).scalars().all()
-            connection.execute(delete(files).where(files.c.id.in_(expired)))
+            expired = connection.execute(delete(files).where(~_alive()).returning(files.c.id)).scalars().all()
         for file_id in expired:
             self.path(file_id).unlink(missing_ok=True)
             removed += 1

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import (
     Column,
-    Engine,
     Index,
     Integer,
     LargeBinary,
@@ -26,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from cluster.stores.database import UtcTime, metadata, now, open_database
+from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.sql_store import SqlStore
 
 answers = Table(
     "idempotent_answers",
@@ -59,20 +59,8 @@ class Claimed:
     claim: str
 
 
-class IdempotentAnswers:
-    """The answers of one database. Every method is one transaction; all of them block."""
-
-    @classmethod
-    def open(cls, url: str) -> "IdempotentAnswers":
-        """Those of the database at a URL, its tables in place. Raises SettingsError."""
-        return cls(open_database(url))
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
+class IdempotentAnswers(SqlStore):
+    """The answers of one database."""
 
     @staticmethod
     def id_of(*, owner: str, key: str, method: str, path: str) -> str:
@@ -90,8 +78,7 @@ class IdempotentAnswers:
             "expires_at": moment + timedelta(seconds=for_s),
         }
         try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(answers).values(id=answer_id, **values))
+            self._change(insert(answers).values(id=answer_id, **values))
             return claimed
         except IntegrityError:
             pass
@@ -100,17 +87,15 @@ class IdempotentAnswers:
             .where(answers.c.id == answer_id, answers.c.expires_at <= moment)
             .values(**values, status=None, headers=None, body=None)
         )
-        with self._engine.begin() as connection:
-            if connection.execute(free).rowcount:
-                return claimed
+        if self._change(free):
+            return claimed
         # Where it was let go or has run out this moment, the caller asks again.
         return self.find(answer_id) or Stored(fingerprint=fingerprint)
 
     def find(self, answer_id: str) -> Stored | None:
         """What is known of a key; None where it is free to be claimed."""
         known = select(answers).where(answers.c.id == answer_id, answers.c.expires_at > now())
-        with self._engine.connect() as connection:
-            row = connection.execute(known).one_or_none()
+        row = self._row(known)
         if row is None:
             return None
         body = bytes(row.body or b"")
@@ -118,24 +103,20 @@ class IdempotentAnswers:
 
     def renew(self, answer_id: str, claim: str, *, for_s: float) -> bool:
         """Keep a claim; False where it is somebody else's by now."""
-        return self._change(answer_id, claim, expires_at=now() + timedelta(seconds=for_s))
+        return self._hold(answer_id, claim, expires_at=now() + timedelta(seconds=for_s))
 
     def store(self, answer_id: str, claim: str, *, status: int, headers: str, body: bytes, until: datetime) -> bool:
         """Keep the answer; False where the claim is somebody else's by now."""
-        return self._change(answer_id, claim, status=status, headers=headers, body=body, expires_at=until)
+        return self._hold(answer_id, claim, status=status, headers=headers, body=body, expires_at=until)
 
     def release(self, answer_id: str, claim: str) -> None:
         """Let go of a claim without an answer: the next request runs."""
-        mine = delete(answers).where(answers.c.id == answer_id, answers.c.claim == claim)
-        with self._engine.begin() as connection:
-            connection.execute(mine)
+        self._change(delete(answers).where(answers.c.id == answer_id, answers.c.claim == claim))
 
     def purge(self) -> int:
         """Forget what has expired, and say how many that was."""
-        with self._engine.begin() as connection:
-            return int(connection.execute(delete(answers).where(answers.c.expires_at <= now())).rowcount)
+        return self._change(delete(answers).where(answers.c.expires_at <= now()))
 
-    def _change(self, answer_id: str, claim: str, **values: object) -> bool:
-        change = update(answers).where(answers.c.id == answer_id, answers.c.claim == claim).values(**values)
-        with self._engine.begin() as connection:
-            return connection.execute(change).rowcount > 0
+    def _hold(self, answer_id: str, claim: str, **values: object) -> bool:
+        mine = update(answers).where(answers.c.id == answer_id, answers.c.claim == claim)
+        return self._change(mine.values(**values)) > 0

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Column, Engine, Index, Integer, String, Table, delete, func, insert, select
 
 from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.sql_store import SqlStore
 
 login_attempts = Table(
     "login_attempts",
@@ -29,11 +30,11 @@ class Verdict:
     wait_s: float
 
 
-class LoginAttempts:
-    """Attempts of one database. All calls block."""
+class LoginAttempts(SqlStore):
+    """Attempts of one database."""
 
     def __init__(self, engine: Engine, *, window: timedelta) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._window = window
 
     def begin(self, attempt: str, allowed: Mapping[str, int]) -> Verdict:
@@ -64,8 +65,7 @@ class LoginAttempts:
 
     def forgive(self, attempt: str) -> None:
         """The password was right: the attempt never happened."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(login_attempts).where(login_attempts.c.attempt == attempt))
+        self._change(delete(login_attempts).where(login_attempts.c.attempt == attempt))
 
     def count(self) -> int:
         """How many are remembered."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    Engine,
     Index,
     Insert,
     Row,
@@ -28,7 +27,8 @@ from sqlalchemy import (
 )
 
 from cluster.errors import ResponseNotFound
-from cluster.stores.database import UtcTime, metadata, open_database
+from cluster.stores.database import OWNER, UtcTime, metadata
+from cluster.stores.sql_store import SqlStore
 
 IN_PROGRESS, FAILED = "in_progress", "failed"
 LOST = "The server that made this response ended before it was done"
@@ -37,7 +37,7 @@ responses = Table(
     "responses",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("owner", String(255), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("previous_id", String(128)),
     Column("status", String(16), nullable=False),
     Column("input_items", Text, nullable=False),  # JSON: the request's own items
@@ -68,20 +68,8 @@ class Ending:
     body: Mapping[str, Any]
 
 
-class Responses:
-    """The responses of one database. Every method is one transaction; all of them block."""
-
-    @classmethod
-    def open(cls, url: str) -> "Responses":
-        """Those of the database at an SQLAlchemy URL. Raises SettingsError."""
-        return cls(open_database(url))
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
+class Responses(SqlStore):
+    """The responses of one database."""
 
     def add(self, response: StoredResponse) -> None:
         """Store a new one, in progress or at its end."""
@@ -114,9 +102,8 @@ class Responses:
 
     def in_progress(self, response_id: str) -> bool:
         """Whether one is still there and not ended."""
-        query = select(responses.c.status).where(responses.c.id == response_id)
-        with self._engine.connect() as connection:
-            return connection.execute(query).scalar_one_or_none() == IN_PROGRESS
+        row = self._row(select(responses.c.status).where(responses.c.id == response_id))
+        return row is not None and row.status == IN_PROGRESS
 
     def conversation(self, owner: str, response_id: str, *, limit: int) -> tuple[StoredResponse, ...]:
         """A response and those before it, the oldest first: the last `limit` of them.
@@ -136,8 +123,7 @@ class Responses:
         )
         chain = chain.union_all(step)
         query = select(responses).join(chain, responses.c.id == chain.c.id).order_by(chain.c.depth.desc())
-        with self._engine.connect() as connection:
-            found = [_read(row) for row in connection.execute(query)]
+        found = [_read(row) for row in self._rows(query)]
         if not found:
             raise _unknown(response_id)
         if found[0].previous_id is not None and len(found) < limit:
@@ -146,19 +132,15 @@ class Responses:
 
     def remove(self, owner: str, response_id: str) -> None:
         """Forget one of an owner's. Raises ResponseNotFound."""
-        gone = delete(responses).where(responses.c.id == response_id, responses.c.owner == owner)
-        with self._engine.begin() as connection:
-            if not connection.execute(gone).rowcount:
-                raise _unknown(response_id)
+        if not self._change(delete(responses).where(responses.c.id == response_id, responses.c.owner == owner)):
+            raise _unknown(response_id)
 
     def prune(self, before: datetime) -> int:
         """Forget all that were created before a moment; how many they were."""
-        with self._engine.begin() as connection:
-            return connection.execute(delete(responses).where(responses.c.created_at < before)).rowcount
+        return self._change(delete(responses).where(responses.c.created_at < before))
 
     def _one(self, query: Any, response_id: str) -> StoredResponse:
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._row(query)
         if row is None:
             raise _unknown(response_id)
         return _read(row)

@@ -9,7 +9,6 @@ driver by moments: what they write carries its session, and a session that is no
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import Conflict, ExperimentNotFound
-from cluster.stores.draft import sync_folder
+from cluster.stores.draft import Draft, sync_folder
+from cluster.stores.file_lock import lock_within
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,14 +111,12 @@ class Run:
         """Hold the run as its only driver; gives the session. Raises Conflict while another one holds it."""
         self.parts.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock_within(lock.fileno(), 0):
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
                 raise Conflict(
                     f"The sweep {self.id} is running already, in process {holder}", hint="wait, or stop that one"
-                ) from None
+                )
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -126,7 +124,6 @@ class Run:
             _replace(self.folder / "session", session.encode())
             self._sweep_up()
             yield session
-            # The file stays: unlinking a lock lets two processes hold two locks of one name.
 
     def begin(self, spec: str, manifest: Manifest) -> None:
         """Write spec and manifest, where they are not there yet."""
@@ -288,9 +285,6 @@ def _unknown(run_id: str) -> ExperimentNotFound:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    with draft.open("wb") as target:
-        target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
-    draft.replace(file)
+    with Draft(file) as draft:
+        draft.write(content)
+        draft.publish()

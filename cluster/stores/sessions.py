@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Engine, Index, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Connection, Index, String, Table, delete, insert, select, update
 
-from cluster.stores.accounts import accounts
+from cluster.stores.accounts import Bounds, accounts, bound_columns, bounds_of
 from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.sql_store import SqlStore
 
 sessions = Table(
     "login_sessions",
@@ -47,6 +48,7 @@ class Session:
     name: str
     role: str
     expires_at: datetime
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,8 @@ class Opened:
     refresh_token: str
 
 
-class Sessions:
-    """The sessions of one database. Every method blocks."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class Sessions(SqlStore):
+    """The sessions of one database."""
 
     def open(self, account_id: str, *, life: timedelta) -> Opened | None:
         """Sign somebody in; None where the account is disabled or gone. Forgets sessions that are over."""
@@ -84,16 +83,16 @@ class Sessions:
     def find(self, session_id: str) -> Session | None:
         """A session that is still good; None for any other."""
         query = (
-            select(sessions, accounts.c.name, accounts.c.role)
+            select(sessions, accounts.c.name, accounts.c.role, *bound_columns("own_"))
             .join(accounts, accounts.c.id == sessions.c.account_id)
             .where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now())
             .where(accounts.c.disabled.is_(False))
         )
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._row(query)
         if row is None:
             return None
-        return Session(**{name: row._mapping[name] for name in Session.__slots__})
+        fields = {**row._mapping, "bounds": bounds_of(row, "own_")}
+        return Session(**{name: fields[name] for name in Session.__slots__})
 
     def rotate(self, token: str) -> Opened | None:
         """The session of a refresh token, and the next token. None where it is not good; a used one ends it."""
@@ -125,7 +124,7 @@ class Sessions:
             _revoke(connection, (sessions.c.account_id == account_id) & sessions.c.id.not_in(but))
 
 
-def _revoke(connection: Any, where: Any) -> None:
+def _revoke(connection: Connection, where: Any) -> None:
     change = update(sessions).where(where & sessions.c.revoked_at.is_(None)).values(revoked_at=now())
     connection.execute(change)
 

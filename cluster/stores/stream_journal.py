@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from cluster.stores import conversations as talks
 from cluster.stores.conversations import conversations, messages
@@ -77,12 +77,12 @@ class StreamJournal:
         table = stream_sessions.c
         own = (table.gateway == self._gateway) & (table.status == ACTIVE)
         with self._engine.begin() as connection:
-            if alive:
+            for one in progress:
+                self._write(connection, one)
+            if alive:  # last: whoever holds a session's row must want no conversation's any more
                 connection.execute(
                     update(stream_sessions).where(own, table.id.in_(alive)).values(last_activity_at=now())
                 )
-            for one in progress:
-                self._write(connection, one)
             rows = connection.execute(select(table.id, table.stop_reason, table.watched_at).where(own))
             return {row.id: Standing(stop_reason=row.stop_reason, watched_at=row.watched_at) for row in rows}
 
@@ -92,9 +92,12 @@ class StreamJournal:
         tokens = progress.tokens
         if progress.ending is not None and progress.ending.tokens is not None:
             tokens = progress.ending.tokens
+        mine = (table.id == progress.session_id) & (table.gateway == self._gateway) & (table.status == ACTIVE)
+        if progress.ending is not None:
+            _free(connection, progress.session_id, mine)
         held = connection.execute(
             update(stream_sessions)
-            .where(table.id == progress.session_id, table.gateway == self._gateway, table.status == ACTIVE)
+            .where(mine)
             .values(
                 partial_response=table.partial_response + "".join(progress.texts),
                 token_count=tokens,
@@ -119,10 +122,12 @@ def settle(engine: Engine, *, owner: str, before: datetime) -> None:
         lost = connection.execute(select(table.id).where(silent)).scalars().all()
     for session_id in lost:
         with engine.begin() as connection:
-            # First a write that repeats the condition: a gateway that was only slow may have come back.
+            # Writes that repeat the condition: a gateway that was only slow may have come back.
+            lost_one = (table.id == session_id) & silent
+            _free(connection, session_id, lost_one)
             mark = (
                 update(stream_sessions)
-                .where(table.id == session_id, silent)
+                .where(lost_one)
                 .values(stop_reason=GATEWAY_LOST, last_event=table.last_event + UNSTORED)
             )
             if connection.execute(mark).rowcount:
@@ -130,15 +135,22 @@ def settle(engine: Engine, *, owner: str, before: datetime) -> None:
                 _end(connection, session_id, ending)
 
 
+def _free(connection: Connection, session_id: str, which: ColumnElement[bool]) -> None:
+    """Let go of a session's conversation, if the session is one of `which`.
+
+    Before the session is written: who removes a conversation locks it first, too, and then what is in it.
+    """
+    its = select(stream_sessions.c.conversation_id).where(which)
+    table = conversations.c
+    free = update(conversations).where(table.id.in_(its), table.active_session == session_id)
+    connection.execute(free.values(active_session=None, updated_at=now()))
+
+
 def _end(connection: Connection, session_id: str, ending: Ending) -> None:
-    """The session, its message and its conversation, all at once."""
+    """The session and its message; its conversation is free."""
     table = stream_sessions.c
     query = select(table.conversation_id, table.message_id, table.partial_response, table.token_count)
     conversation_id, message_id, text, tokens = connection.execute(query.where(table.id == session_id)).one()
-    free = update(conversations).where(
-        conversations.c.id == conversation_id, conversations.c.active_session == session_id
-    )
-    connection.execute(free.values(active_session=None, updated_at=now()))
     if ending.forgotten:
         _forget(connection, session_id, conversation_id)
         return

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -30,7 +29,8 @@ from sqlalchemy import (
 from cluster.errors import ConversationBusy, Overloaded, StreamSessionNotFound
 from cluster.stores import conversations as talks
 from cluster.stores.conversations import conversations, messages
-from cluster.stores.database import UtcTime, metadata, now
+from cluster.stores.database import OWNER, UtcTime, metadata, now, take_turns
+from cluster.stores.sql_store import SqlStore
 
 ACTIVE = "active"
 USER, ASSISTANT = "user", "assistant"
@@ -41,7 +41,7 @@ stream_sessions = Table(
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("id", String(40), nullable=False, unique=True),
-    Column("owner", String(128), nullable=False),
+    Column("owner", String(OWNER), nullable=False),
     Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("message_id", String(40), nullable=False),
     Column("model", Text, nullable=False),
@@ -118,11 +118,8 @@ class Question:
     seen: int
 
 
-class StreamSessions:
-    """The stream sessions of one database. Every method is one transaction; all of them block."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class StreamSessions(SqlStore):
+    """The stream sessions of one database."""
 
     def begin(
         self, question: Question, *, ids: tuple[str, str, str], gateway: str, max_active: int, kept: int
@@ -134,6 +131,7 @@ class StreamSessions:
         asked, answered, session_id = ids
         moment = now()
         with self._engine.begin() as connection:
+            take_turns(connection, stream_sessions.name, question.owner)
             # A write comes first: SQLite cannot turn a reading transaction into a writing one while others write.
             self._claim(connection, question, session_id, moment)
             self._bound(connection, question.owner, max_active, kept)
@@ -162,9 +160,7 @@ class StreamSessions:
 
     def get(self, session_id: str, *, owner: str) -> StreamSession:
         """Raises StreamSessionNotFound."""
-        query = select(stream_sessions).where(_owned(session_id, owner))
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._row(select(stream_sessions).where(_owned(session_id, owner)))
         if row is None:
             raise unknown(session_id)
         return _read(row)
@@ -177,10 +173,9 @@ class StreamSessions:
         where = [table.owner == owner]
         where += [table.status == status] if status else []
         where += [table.conversation_id == conversation_id] if conversation_id else []
-        query = select(stream_sessions).where(*where).order_by(table.number.desc()).limit(limit).offset(offset)
-        count = select(func.count()).select_from(stream_sessions).where(*where)
-        with self._engine.connect() as connection:
-            return connection.execute(count).scalar_one(), [_read(row) for row in connection.execute(query)]
+        query = select(stream_sessions).where(*where).order_by(table.number.desc())
+        total, rows = self._page(query, limit=limit, offset=offset)
+        return total, [_read(row) for row in rows]
 
     def events(self, session_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Stored deltas past an id, in order: their ids and texts, of `limit` batches at most."""
@@ -191,8 +186,7 @@ class StreamSessions:
             .order_by(table.first)
             .limit(limit)
         )
-        with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
+        rows = self._rows(query)
         numbered = [pair for first, texts in rows for pair in enumerate(json.loads(texts), start=first)]
         return [pair for pair in numbered if pair[0] > after]
 
@@ -202,28 +196,24 @@ class StreamSessions:
         query = select(table.message_id, table.partial_response).where(
             table.conversation_id == conversation_id, table.status == ACTIVE
         )
-        with self._engine.connect() as connection:
-            return {row.message_id: row.partial_response for row in connection.execute(query)}
+        return {row.message_id: row.partial_response for row in self._rows(query)}
 
     def ask_to_stop(self, session_id: str, *, owner: str, reason: str) -> None:
         """Leave a note for the gateway that runs it; of two notes the first counts."""
         table = stream_sessions.c
-        note = (
+        self._change(
             update(stream_sessions)
             .where(_owned(session_id, owner), table.status == ACTIVE, table.stop_reason.is_(None))
             .values(stop_reason=reason)
         )
-        with self._engine.begin() as connection:
-            connection.execute(note)
 
     def watch(self, session_id: str) -> None:
         """Note that somebody reads it by another gateway, so that it is not stopped for want of readers."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(stream_sessions)
-                .where(stream_sessions.c.id == session_id, stream_sessions.c.status == ACTIVE)
-                .values(watched_at=now())
-            )
+        self._change(
+            update(stream_sessions)
+            .where(stream_sessions.c.id == session_id, stream_sessions.c.status == ACTIVE)
+            .values(watched_at=now())
+        )
 
     def _claim(self, connection: Connection, question: Question, session_id: str, moment: datetime) -> None:
         """Make the conversation this session's. It is busy, too, if more was said since the prompt was made."""

@@ -5,10 +5,8 @@ locked. A second collection, `<collection>.ledger`, holds a record a published d
 memory too, which is right because there is one owner.
 """
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from cluster.errors import BadRequest, StartFailed, Unavailable
+from cluster.stores.file_lock import lock_within
 from cluster.stores.ledger import Ledger, Record
 from cluster.stores.vectors import BATCH, check_identity
 from cluster.types import Chunk, Document, EmbedderIdentity, Passage
@@ -236,17 +235,10 @@ def open_embedded(folder: Path, *, wait_s: float = OWNER_WAIT_S) -> Connection:
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(lock)
-                hint = "stop the other cluster, or give this one its own home"
-                raise StartFailed(f"The vectors in {folder} are owned by another process", hint=hint) from None
-            time.sleep(0.1)
+    if not lock_within(lock, wait_s):
+        os.close(lock)
+        hint = "stop the other cluster, or give this one its own home"
+        raise StartFailed(f"The vectors in {folder} are owned by another process", hint=hint)
     try:
         with _translated():
             client = chromadb.PersistentClient(str(folder), settings=ChromaSettings(anonymized_telemetry=False))

@@ -1,15 +1,23 @@
-"""A chat model's replica: a shell that gives an engine its life, its health check and its streams."""
+"""A chat model's replica: a shell that gives an engine its life, its health check and its streams.
 
+A replica whose engine has died refuses what comes at once, and then ends itself: Serve learns of a dead process
+within milliseconds and sends nobody there, of a living one that fails its health checks within seconds.
+"""
+
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 
 from cluster.engines.factory import chat_engine
+from cluster.errors import EngineDead, ProviderAway, ProviderFailure
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
 from cluster.timing import Watch
 from cluster.types import ChatAnswer, ChatCall, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.fleet.coalesce import Coalescer
+from deployments.fleet.ending import Ending
+from deployments.fleet.memory import taken_gib
 
 
 class ModelReplica:
@@ -20,9 +28,11 @@ class ModelReplica:
         self._id = model.id
         self._kind = model.engine.kind
         self._memory = model.memory
+        self._device = settings.device_of(model)
         self._engine = chat_engine(model, settings)
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
         self._running = 0
+        self._ending = Ending(model.id)
         await self._engine.start()
         self._loaded = int(time.time())
 
@@ -57,29 +67,46 @@ class ModelReplica:
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a text, or of messages. Raises what ChatEngine.tokenize raises."""
-        return await self._engine.tokenize(call)
+        with self._ends_with_engine():
+            return await self._engine.tokenize(call)
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of tokens. Raises what ChatEngine.detokenize raises."""
-        return await self._engine.detokenize(tokens)
+        with self._ends_with_engine():
+            return await self._engine.detokenize(tokens)
 
     async def health(self) -> Health:
-        """Whether the engine lives, and how many calls it is answering."""
-        await self._engine.check_health()
-        return Health(status="running", figures={"running": self._running})
+        """Whether the engine lives, how many calls it is answering, and what memory it takes, in GiB."""
+        with self._ends_with_engine():
+            await self._engine.check_health()
+        figures = {"running": float(self._running)}
+        if self._device == "cpu":  # a GPU's memory is its engine's to divide
+            figures["memory_gib"] = await asyncio.to_thread(taken_gib)
+        return Health(status="running", figures=figures)
 
     async def check_health(self) -> None:
-        """Called by Serve every second; raising replaces this replica."""
-        await self._engine.check_health()
+        """Called by Serve every second; raising replaces this replica, which brings no remote provider back."""
+        with suppress(ProviderAway, ProviderFailure), self._ends_with_engine():
+            await self._engine.check_health()
 
     async def __del__(self) -> None:
         """Called by Serve when it stops the replica."""
+        self._ending.expected()
         await self._engine.stop()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
         self._running += 1
         try:
-            yield
+            with self._ends_with_engine():
+                yield
         finally:
             self._running -= 1
+
+    @contextmanager
+    def _ends_with_engine(self) -> Iterator[None]:
+        try:
+            yield
+        except EngineDead as error:
+            self._ending.begin(error)
+            raise

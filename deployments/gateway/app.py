@@ -1,21 +1,27 @@
 """The FastAPI application: middleware, error handlers and one router an area of the API."""
 
+import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from sqlalchemy import Engine
 
 from cluster.settings.tree import Settings
+from cluster.stores.database import engine_of
+from cluster.stores.idempotency import IdempotentAnswers
 from deployments.clients import Backends
 from deployments.gateway import documents, errors, experiments, health, openapi
 from deployments.gateway.anthropic import routes as anthropic
 from deployments.gateway.auth import keys, users
 from deployments.gateway.auth import routes as auth
-from deployments.gateway.auth.directory import open_directory
+from deployments.gateway.auth.directory import Directory, open_directory
 from deployments.gateway.auth.middleware import Authentication
-from deployments.gateway.cache.build import open_caches
+from deployments.gateway.cache.build import Caches, open_caches
 from deployments.gateway.cache.http import CacheHeaders
 from deployments.gateway.chats import Chats
 from deployments.gateway.conversations import routes as conversations
@@ -26,14 +32,29 @@ from deployments.gateway.limits.headers import HEADERS as LIMIT_HEADERS
 from deployments.gateway.limits.headers import RateLimitHeaders
 from deployments.gateway.metrics import Metrics
 from deployments.gateway.middleware import BodyLimit, RequestIds
+from deployments.gateway.models import routes as models
+from deployments.gateway.models.on_demand import Available
 from deployments.gateway.openai import batches, files
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.openai.lines import BackgroundChats, Lines
 from deployments.gateway.openai.responses import routes as responses
+from deployments.gateway.openai.responses.desk import Desk as ResponseDesk
+from deployments.gateway.routing import routes as events
+from deployments.gateway.routing.build import open_router
+from deployments.gateway.routing.journey import ROUTE, Journeys
+from deployments.gateway.routing.router import Router
 from deployments.gateway.timing import Timings
 
 REMEMBERED_RESPONSES = 256
 FORM_BYTES = 1024**2  # what a form may hold around the largest file
+EXPOSED = (
+    "x-request-id",
+    "x-heliostat-timing",
+    "x-heliostat-cache",
+    ROUTE,
+    "idempotency-replayed",
+    *LIMIT_HEADERS,
+)
 
 
 def build_app(
@@ -43,75 +64,117 @@ def build_app(
     behind_serve: bool = False,
     metrics: Metrics | None = None,
     gate: Gate | None = None,
+    engine: Engine | None = None,
+    router: Router | None = None,
 ) -> FastAPI:
-    """The whole HTTP surface over the given backends: served by Serve, tested without it."""
+    """The whole HTTP surface over the given backends: served by Serve, tested without it.
+
+    engine: of the database, disposed of when the app stops. router: made over the same gate and database.
+    """
     gate = gate or open_gate(settings)
-    app = FastAPIOffline(  # its pages load nothing from a content network
-        title="Heliostat",
-        version=_version(),
-        summary="Language models, your documents and parameter sweeps behind one endpoint.",
-        # A path is right or it is unknown: a redirect would drop a POST's body at many clients.
-        redirect_slashes=False,
-    )
-    errors.install(app)
+    engine = engine or engine_of(settings.database_url)
     window: deque[float] = deque(maxlen=REMEMBERED_RESPONSES)
-    chats = Chats(backends, settings, metrics=metrics, caches=open_caches(settings, metrics), gate=gate)
-    directory = open_directory(settings)
+    router = router or open_router(settings, gate=gate, engine=engine)
+    caches = open_caches(settings, metrics, embedder=backends.embedder, gate=gate)
+    chats = Chats(backends, settings, metrics=metrics, caches=caches, gate=gate, router=router)
+    directory = open_directory(settings, engine)
+    app = _bare(engine, gate, caches)
     app.include_router(openai.router(backends, settings, chats))
-    app.include_router(responses.router(settings, chats))
+    app.include_router(responses.router(ResponseDesk(settings, chats, engine)))
     app.include_router(anthropic.router(backends.models, chats))
-    app.include_router(conversations.router(backends, settings, chats))
-    app.include_router(health.router(backends, window))
-    app.include_router(experiments.router(settings, backends.models))
-    app.include_router(files.router(settings))
-    app.include_router(batches.router(settings))
-    app.include_router(auth.router(settings, directory))
-    app.include_router(users.router(directory))
-    app.include_router(keys.router(directory))
-    if backends.retriever is not None:
-        app.include_router(documents.router(backends, settings, gate=gate))
+    app.include_router(conversations.router(backends, settings, chats, engine))
+    app.include_router(health.router(backends, window, circuits=router.breakers.states))
+    app.include_router(events.router(router.events))
+    app.include_router(experiments.router(settings, backends.models, engine))
+    app.include_router(files.router(settings, engine))
+    app.include_router(batches.router(settings, engine))
+    for people in (auth.router(settings, directory), users.router(directory), keys.router(directory)):
+        app.include_router(people)
+    _include_optional(app, backends, settings, gate, engine)
     openapi.install(app)
     # The last one added is the outermost.
-    app.add_middleware(Idempotency, url=settings.database_url, wait_s=chats.timeout_s)
+    app.add_middleware(Idempotency, answers=IdempotentAnswers(engine), wait_s=chats.timeout_s)
     if chats.caches is not None:
         app.add_middleware(CacheHeaders)
+    app.add_middleware(Journeys)
     app.add_middleware(health.ResponseTimes, window=window)
-    uploads = {
-        documents.UPLOADS: settings.documents.max_file_bytes + FORM_BYTES,
-        files.UPLOADS: settings.files.max_bytes + FORM_BYTES,
-    }
-    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=uploads)
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=_uploads(settings))
     app.add_middleware(RateLimitHeaders, limiter=gate.limiter)
     # What is added above this line sees only requests whose sender is known, in `principal_of`.
-    app.add_middleware(
-        Authentication,
-        authenticator=directory.authenticator if directory else None,
-        origins=settings.gateway.cors_origins,
-    )
-    if settings.gateway.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.gateway.cors_origins),
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=[
-                "x-request-id",
-                "x-heliostat-timing",
-                "x-heliostat-cache",
-                "idempotency-replayed",
-                *LIMIT_HEADERS,
-            ],
-        )
+    _authenticate(app, directory, settings.gateway.cors_origins)
     app.add_middleware(HeaderLimit, max_bytes=settings.limits.max_header_bytes)
     app.add_middleware(RequestIds, answered=not behind_serve)
     app.add_middleware(Timings, metrics=metrics)
     return app
 
 
-def build_lines(backends: Backends, settings: Settings, *, gate: Gate | None = None) -> Lines:
+def build_lines(
+    backends: Backends,
+    settings: Settings,
+    *,
+    gate: Gate | None = None,
+    engine: Engine | None = None,
+    router: Router | None = None,
+) -> Lines:
     """What answers the lines of batches: the routes of the endpoints that take them, at background priority."""
-    chats = BackgroundChats(backends, settings, gate=(gate or open_gate(settings)).of_batches())
-    return Lines([openai.router(backends, settings, chats), responses.router(settings, chats)])
+    gate, engine = gate or open_gate(settings), engine or engine_of(settings.database_url)
+    router = router or open_router(settings, gate=gate, engine=engine)
+    chats = BackgroundChats(backends, settings, gate=gate.of_batches(), router=router)
+    desk = ResponseDesk(settings, chats, engine)
+    return Lines([openai.router(backends, settings, chats), responses.router(desk)])
+
+
+def _bare(engine: Engine, gate: Gate, caches: Caches | None) -> FastAPI:
+    """An app without routes: it answers errors, and ends what the whole process shares when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if caches is not None:
+            await caches.close()
+        await gate.close()
+        await asyncio.to_thread(engine.dispose)
+
+    app = FastAPIOffline(  # its pages load nothing from a content network
+        title="Heliostat",
+        version=_version(),
+        summary="Language models, your documents and parameter sweeps behind one endpoint.",
+        # A path is right or it is unknown: a redirect would drop a POST's body at many clients.
+        redirect_slashes=False,
+        lifespan=lifespan,  # around those of the routers: they may store something when they end
+    )
+    errors.install(app)
+    return app
+
+
+def _include_optional(app: FastAPI, backends: Backends, settings: Settings, gate: Gate, engine: Engine) -> None:
+    """The routes of what a config may leave out: a fleet whose models come and go, and documents."""
+    if backends.fleet is not None and isinstance(backends.models, Available):
+        app.include_router(models.router(backends.models, backends.fleet))
+    if backends.retriever is not None:
+        app.include_router(documents.router(backends, settings, gate=gate, engine=engine))
+
+
+def _uploads(settings: Settings) -> dict[str, int]:
+    """The longest body, in bytes, where it is not that of all other paths."""
+    return {
+        documents.UPLOADS: settings.documents.max_file_bytes + FORM_BYTES,
+        files.UPLOADS: settings.files.max_bytes + FORM_BYTES,
+    }
+
+
+def _authenticate(app: FastAPI, directory: Directory | None, origins: Sequence[str]) -> None:
+    """Ask who sends a request; browsers of the origins may read the answer, a refusal too."""
+    authenticator = directory.authenticator if directory else None
+    app.add_middleware(Authentication, authenticator=authenticator, origins=origins)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
 
 
 def _version() -> str:

@@ -5,25 +5,31 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cluster import logs
+from cluster.errors import DatabaseAway
 from cluster.runtime.document import DEFAULT_HOST, refuse_open
 from cluster.runtime.serving import http_host
 from cluster.settings.tree import Settings
+from cluster.stores.database import engine_of
 from cluster.types import LineAnswer, LineCall
-from deployments.clients import Backends, ChatModelClient, EmbedderClient, RetrieverClient
+from deployments.clients import Backends, ChatModel, ChatModelClient, EmbedderClient, FleetClient, RetrieverClient
 from deployments.gateway.app import build_app, build_lines
 from deployments.gateway.limits.gate import open_gate
 from deployments.gateway.metrics import RayMetrics
+from deployments.gateway.models.listing import available
+from deployments.gateway.routing.build import open_router
+from deployments.gateway.routing.places import Places
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from ray.serve.handle import DeploymentHandle
+    from sqlalchemy import Engine
 
 
 logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """The HTTP ingress. models: handles by model id; embedder, retriever: None where there is none."""
+    """The HTTP ingress. models: handles by model id; embedder, retriever, fleet: None where there is none."""
 
     def __init__(
         self,
@@ -31,21 +37,42 @@ class Gateway:
         models: "Mapping[str, DeploymentHandle[Any]]",
         embedder: "DeploymentHandle[Any] | None",
         retriever: "DeploymentHandle[Any] | None",
+        fleet: "DeploymentHandle[Any] | None" = None,
     ) -> None:
         logs.configure(json_lines=True)
         self._settings = settings
+        always: dict[str, ChatModel] = {name: ChatModelClient(handle) for name, handle in models.items()}
+        comers = FleetClient(fleet) if fleet is not None else None
         self._backends = Backends(
-            models={name: ChatModelClient(handle) for name, handle in models.items()},
+            models=available(always, comers, settings) if comers is not None and _in_cluster() else always,
+            fleet=comers,
             embedder=EmbedderClient(embedder) if embedder is not None else None,
             retriever=RetrieverClient(retriever) if retriever is not None else None,
         )
-        self._gate = open_gate(settings)  # one for both: they share the models' queues
-        self._lines = build_lines(self._backends, settings, gate=self._gate)
+        # One of each for both: they share the models' queues, the breakers and the events.
+        self._gate = open_gate(settings)
+        self._database = engine_of(settings.database_url)
+        places = Places(settings, self._gate)
+        self._router = open_router(settings, gate=self._gate, engine=self._database, running=places.running)
+        self._lines = build_lines(
+            self._backends, settings, gate=self._gate, engine=self._database, router=self._router
+        )
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Serve on the replica, so that nothing of the app is ever pickled."""
         _refuse_open(self._settings)
-        return build_app(self._backends, self._settings, behind_serve=True, metrics=RayMetrics(), gate=self._gate)
+        _look_at(self._database)
+        metrics = RayMetrics()
+        self._router.report(metrics)
+        return build_app(
+            self._backends,
+            self._settings,
+            behind_serve=True,
+            metrics=metrics,
+            gate=self._gate,
+            engine=self._database,
+            router=self._router,
+        )
 
     async def answer(self, call: LineCall) -> LineAnswer:
         """One line of a batch, asked by its job through the handle; cancelling it stops the generation."""
@@ -53,7 +80,28 @@ class Gateway:
 
     def asgi(self) -> "FastAPI":
         """The app over the graph's own handles, for tests in Serve's local testing mode."""
-        return build_app(self._backends, self._settings, gate=self._gate)
+        return build_app(
+            self._backends, self._settings, gate=self._gate, engine=self._database, router=self._router
+        )
+
+
+def _in_cluster() -> bool:
+    """Not in Serve's local testing mode, where no application comes or goes."""
+    import ray
+
+    return bool(ray.is_initialized())
+
+
+def _look_at(database: "Engine") -> None:
+    """Make its tables, or raise StartFailed where they are another version's.
+
+    A gateway starts without a database that is away: it would answer all that needs none, and the rest once
+    the database is back.
+    """
+    try:
+        database.connect().close()
+    except DatabaseAway as error:
+        logger.warning("%s; requests that need it get 503 until it does", error.message)
 
 
 def _refuse_open(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, UploadFile
 from pydantic import Field
+from sqlalchemy import Engine
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as Upload
 from starlette.responses import JSONResponse, Response
@@ -15,6 +16,7 @@ from cluster.settings.tree import Settings
 from cluster.types import Answer, Document, Passage, Priority
 from deployments.clients import Backends, Retriever
 from deployments.gateway import lifetimes
+from deployments.gateway.belongings import Belongings
 from deployments.gateway.bodies import json_body
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.gate import Gate
@@ -76,26 +78,33 @@ class RayJobs:
 
 
 def router(
-    backends: Backends, settings: Settings, jobs: Jobs | None = None, *, gate: Gate | None = None
+    backends: Backends,
+    settings: Settings,
+    jobs: Jobs | None = None,
+    *,
+    gate: Gate | None = None,
+    engine: Engine | None = None,
 ) -> APIRouter:
     """The routes under `/api/v1` for documents. jobs: how large uploads are stored, Ray jobs by default.
 
-    gate: who may ask the model, and when; None lets everybody in.
+    gate: who may ask the model, and when; None lets everybody in. engine: of the database that keeps documents'
+    owners; without one only admins take documents out.
     """
     assert backends.retriever is not None  # without an embedder the app has no documents
     retriever = backends.retriever
     routes = APIRouter(prefix=PREFIX, tags=["Documents"])
-    uploads = Uploads(retriever, settings, jobs or RayJobs())
-    _document_routes(routes, retriever, uploads)
+    belongings = Belongings(retriever, settings.documents.collection, engine)
+    uploads = Uploads(retriever, settings, jobs or RayJobs(), belongings)
+    _document_routes(routes, retriever, uploads, belongings)
     _question_routes(routes, retriever, settings, gate or Gate())
     return routes
 
 
-def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads) -> None:
+def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads, belongings: Belongings) -> None:
     @routes.post("/documents", status_code=201, summary="Store documents", openapi_extra=UPLOAD_BODY)
     async def add(request: Request) -> Response:
         async with request.form(max_files=MAX_FILES) as form:  # closes the files that it spooled to disk
-            return _uploaded([await uploads.take(file) for file in _files(form)])
+            return _uploaded([await uploads.take(file, principal_of(request)) for file in _files(form)])
 
     @routes.get("/documents", summary="All stored documents, newest first")
     async def list_documents() -> dict[str, Any]:
@@ -113,9 +122,9 @@ def _document_routes(routes: APIRouter, retriever: Retriever, uploads: Uploads) 
         hint = "GET /api/v1/documents lists all documents"
         raise DocumentNotFound(f"No document with the id {document_id!r}", hint=hint)
 
-    @routes.delete("/documents/{document_id}", summary="Forget a document")
-    async def remove(document_id: str) -> dict[str, Any]:
-        return _shown(await retriever.remove(document_id))
+    @routes.delete("/documents/{document_id}", summary="Forget a document of one's own, or for admins any")
+    async def remove(document_id: str, request: Request) -> dict[str, Any]:
+        return _shown(await belongings.remove(document_id, principal_of(request)))
 
 
 def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings, gate: Gate) -> None:
@@ -127,7 +136,8 @@ def _question_routes(routes: APIRouter, retriever: Retriever, settings: Settings
     async def search(request: Request) -> dict[str, Any]:
         wanted = parse(SearchRequest, await request.body())
         limit = wanted.limit or settings.documents.passages
-        return {"passages": _citations(await retriever.search(wanted.query, limit=limit))}
+        async with gate.count(principal_of(request)):
+            return {"passages": _citations(await retriever.search(wanted.query, limit=limit))}
 
     @routes.post("/rag/query", summary="A grounded answer", openapi_extra=json_body(QuestionRequest))
     async def query(request: Request) -> dict[str, Any]:

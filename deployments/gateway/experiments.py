@@ -16,13 +16,14 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic_core import from_json
+from sqlalchemy import Engine
 
 from cluster.errors import BadRequest, ClusterError, ExperimentNotFound, HeliostatError, ModelNotFound, NotFound
 from cluster.settings.tree import Settings
 from cluster.stores.experiments import CANCELLED, FAILED, RUNNING, Experiment, Experiments
 from deployments.clients import ChatModel
 from deployments.gateway.bodies import json_body
-from deployments.gateway.principal import LOCAL, Principal, principal_of
+from deployments.gateway.principal import LOCAL, Principal, Role, principal_of
 from pipelines.sweeps.display import duration
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import BatchSpec, SweepSpec, read_spec
@@ -83,10 +84,12 @@ class RayJobs:
             return
 
 
-def router(settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs | None = None) -> APIRouter:
+def router(
+    settings: Settings, models: Mapping[str, ChatModel], engine: Engine, jobs: Jobs | None = None
+) -> APIRouter:
     """The routes under `/api/experiments`. jobs: Ray's, unless a test brings others."""
     routes = APIRouter(prefix="/api/experiments", tags=["Experiments"])
-    desk = Desk(settings, models, jobs or RayJobs(settings.home_path))
+    desk = Desk(settings, models, Experiments(engine), jobs or RayJobs(settings.home_path))
 
     @routes.post(
         "/batch",
@@ -98,43 +101,47 @@ def router(settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs | Non
         return await desk.create(await request.body(), principal_of(request))
 
     @routes.get("/batch", summary="The batch experiments, the newest first")
-    async def page(limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
-        return await desk.page(limit, offset)
+    async def page(request: Request, limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
+        return await desk.page(limit, offset, principal_of(request))
 
     @routes.get("/batch/{id}", summary="One batch experiment")
-    async def show(experiment_id: ExperimentId) -> dict[str, Any]:
-        return _whole(await desk.find(experiment_id))
+    async def show(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
+        return _whole(await desk.find(experiment_id, principal_of(request)))
 
     @routes.post("/batch/{id}/start", summary="Run it, or go on with one that ended early")
     async def start(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
         return _status(await desk.start(experiment_id, principal_of(request)))
 
     @routes.get("/batch/{id}/status", summary="How far it is")
-    async def status(experiment_id: ExperimentId) -> dict[str, Any]:
-        return _status(await desk.find(experiment_id))
+    async def status(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
+        return _status(await desk.find(experiment_id, principal_of(request)))
 
     @routes.delete("/batch/{id}", summary="Cancel a running one, delete any other; stored rows stay")
-    async def delete(experiment_id: ExperimentId) -> dict[str, Any]:
-        return await desk.delete(experiment_id)
+    async def delete(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
+        return await desk.delete(experiment_id, principal_of(request))
 
     return routes
 
 
 class Desk:
-    """What the routes do. The database is opened by the first request, in a thread, as all its calls are made."""
+    """What the routes do. All calls of the database are made in a thread.
 
-    def __init__(self, settings: Settings, models: Mapping[str, ChatModel], jobs: Jobs) -> None:
+    An experiment is its owner's, and admins'; for all others it does not exist.
+    """
+
+    def __init__(
+        self, settings: Settings, models: Mapping[str, ChatModel], experiments: Experiments, jobs: Jobs
+    ) -> None:
         self._settings = settings
         self._models = models
         self._jobs = jobs
-        self._experiments: Experiments | None = None
-        self._opening = asyncio.Lock()
+        self._experiments = experiments
 
     async def create(self, body: bytes, principal: Principal = LOCAL) -> dict[str, Any]:
         """Store an experiment. Raises BadRequest, NothingToRun, PlanTooLarge, ModelNotFound."""
         # In a thread: a spec may hold a million prompts, and other requests go on meanwhile.
         spec, plan = await asyncio.to_thread(self._planned, body, principal)
-        experiments = await self._open()
+        experiments = self._experiments
         made = await asyncio.to_thread(
             partial(
                 experiments.create,
@@ -143,6 +150,7 @@ class Desk:
                 spec=spec.canonical(),
                 run_id=plan.run_id,
                 total=plan.total,
+                owner=principal.owner,
             )
         )
         pace = await asyncio.to_thread(experiments.pace, spec.models)
@@ -161,21 +169,23 @@ class Desk:
         plan.check(self._settings.sweeps.max_cells, list(filter(principal.may_ask, self._models)))
         return spec, plan
 
-    async def page(self, limit: int, offset: int) -> dict[str, Any]:
-        """Some of the experiments, and how many there are."""
-        total, found = await self._do(lambda experiments: experiments.page(limit=limit, offset=offset))
+    async def page(self, limit: int, offset: int, principal: Principal = LOCAL) -> dict[str, Any]:
+        """Some of the experiments that somebody sees, and how many there are."""
+        owner = _seen_by(principal)
+        total, found = await self._do(lambda known: known.page(limit=limit, offset=offset, owner=owner))
         current = [await self._reconciled(experiment) for experiment in found]
         # Without the prompts: there may be thousands, and each experiment's own page has them.
         listed = [{k: v for k, v in _whole(experiment).items() if k != "prompts"} for experiment in current]
         return {"experiments": listed, "total": total, "limit": limit, "offset": offset}
 
-    async def find(self, experiment_id: int) -> Experiment:
-        """One experiment as it stands. Raises ExperimentNotFound."""
-        return await self._reconciled(await self._get(experiment_id))
+    async def find(self, experiment_id: int, principal: Principal = LOCAL) -> Experiment:
+        """One experiment as it stands. Raises ExperimentNotFound, for another's too."""
+        return await self._reconciled(await self._get(experiment_id, _seen_by(principal)))
 
     async def start(self, experiment_id: int, principal: Principal = LOCAL) -> Experiment:
         """Run it. Raises ExperimentNotFound, ModelNotFound, Conflict while it runs, ClusterError."""
-        before = await self.find(experiment_id)  # one whose job died counts as failed, and may start again
+        # One whose job died counts as failed, and may start again.
+        before = await self.find(experiment_id, principal)
         for model in json.loads(before.spec)["models"]:
             if not principal.may_ask(model):
                 raise ModelNotFound(f"The model {model!r} does not exist here")
@@ -192,9 +202,9 @@ class Desk:
             raise
         return claimed
 
-    async def delete(self, experiment_id: int) -> dict[str, Any]:
+    async def delete(self, experiment_id: int, principal: Principal = LOCAL) -> dict[str, Any]:
         """Cancel a running experiment, forget any other. Raises ExperimentNotFound, ClusterError."""
-        found = await self.find(experiment_id)
+        found = await self.find(experiment_id, principal)
         if found.status != RUNNING and await self._do(lambda experiments: experiments.remove(experiment_id)):
             return {"id": found.id, "status": found.status, "deleted": True}
         # Noted before the job hears of it, so that its own last word, `failed`, comes too late.
@@ -226,20 +236,19 @@ class Desk:
         identity, job = experiment.id, experiment.submission_id
         await self._do(lambda known: known.finish(identity, job, status=FAILED, error_message=message))
 
-    async def _get(self, experiment_id: int) -> Experiment:
+    async def _get(self, experiment_id: int, owner: str | None = None) -> Experiment:
         if not 0 < experiment_id <= LARGEST_ID:
             hint = "GET /api/experiments/batch lists all"
             raise ExperimentNotFound(f"No experiment with the id {experiment_id}", hint=hint)
-        return await self._do(lambda experiments: experiments.get(experiment_id))
+        return await self._do(lambda experiments: experiments.get(experiment_id, owner=owner))
 
     async def _do(self, work: Callable[[Experiments], Result]) -> Result:
-        return await asyncio.to_thread(work, await self._open())
+        return await asyncio.to_thread(work, self._experiments)
 
-    async def _open(self) -> Experiments:
-        async with self._opening:
-            if self._experiments is None:
-                self._experiments = await asyncio.to_thread(Experiments.open, self._settings.database_url)
-        return self._experiments
+
+def _seen_by(principal: Principal) -> str | None:
+    """Whose experiments somebody sees; None is everybody's."""
+    return None if principal.role is Role.ADMIN else principal.owner
 
 
 def _read(body: bytes) -> SweepSpec:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -42,8 +42,10 @@ class ResponseTimes:
         await self._app(scope, receive, timed_send)
 
 
-def router(backends: Backends, window: deque[float]) -> APIRouter:
-    """The health route. `window` holds recent response times in seconds."""
+def router(
+    backends: Backends, window: deque[float], *, circuits: Callable[[], dict[str, str]] = dict
+) -> APIRouter:
+    """The health route. `window` holds recent response times in seconds; `circuits` the breakers' states."""
     routes = APIRouter(tags=["Health"])
 
     @routes.get("/health", summary="What runs, and how well")
@@ -59,6 +61,7 @@ def router(backends: Backends, window: deque[float]) -> APIRouter:
             "services": services,
             "performance": _performance(window),
             "load": {name: parts[name].figures for name in backends.models if parts[name].figures},
+            "circuits": circuits(),
         }
         return Response(
             json.dumps(content),

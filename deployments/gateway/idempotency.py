@@ -27,9 +27,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cluster.errors import (
     BadRequest,
     Conflict,
+    DatabaseAway,
     IdempotencyInProgress,
     IdempotencyMismatch,
-    SettingsError,
     Unavailable,
 )
 from cluster.stores.database import now
@@ -67,16 +67,16 @@ NOT_NOW = frozenset({408, 409, 425, 429})
 class Idempotency:
     """ASGI middleware, inside of authentication. A request without the header pays for one look at its headers.
 
-    url: of the database, which the first request with a key opens. wait_s: how long a twin waits for the first.
+    wait_s: how long a twin waits for the first.
     """
 
-    def __init__(self, app: ASGIApp, *, url: str, wait_s: float, claim_s: float = CLAIM_S) -> None:
+    def __init__(
+        self, app: ASGIApp, *, answers: IdempotentAnswers, wait_s: float, claim_s: float = CLAIM_S
+    ) -> None:
         self._app = app
-        self._url = url
+        self._answers = answers
         self._wait_s = wait_s
         self._claim_s = claim_s
-        self._answers: IdempotentAnswers | None = None
-        self._opening = asyncio.Lock()
         self._purged = monotonic()
         self._working: set[asyncio.Task[None]] = set()
 
@@ -100,7 +100,8 @@ class Idempotency:
             await response(scope, receive, send)
 
     async def _answer(self, answer_id: str, body: SentBody, scope: Scope, receive: Receive, send: Send) -> None:
-        answers = await self._opened()
+        answers = self._answers
+        await self._purge()
         got = await _aside(partial(answers.claim, answer_id, body.fingerprint, for_s=self._claim_s))
         if isinstance(got, Stored) and got.status is None and got.fingerprint == body.fingerprint:
             found = await self._first_ones(answers, answer_id, body, receive)
@@ -184,14 +185,10 @@ class Idempotency:
             if not stored:
                 await asyncio.shield(held.release())
 
-    async def _opened(self) -> IdempotentAnswers:
-        async with self._opening:
-            if self._answers is None:
-                self._answers = await _aside(partial(IdempotentAnswers.open, self._url))
+    async def _purge(self) -> None:
         if monotonic() - self._purged > PURGE_S:
             self._purged = monotonic()
             await _aside(self._answers.purge)
-        return self._answers
 
 
 class _Claim:
@@ -309,7 +306,7 @@ async def _aside(call: Callable[[], Result]) -> Result:
     """The result of a blocking call of the database. Raises Unavailable where that fails."""
     try:
         return await asyncio.to_thread(call)
-    except (SQLAlchemyError, SettingsError) as error:
+    except (DatabaseAway, SQLAlchemyError) as error:
         logger.exception("the database of idempotency keys failed")
         raise Unavailable(
             "Whether this Idempotency-Key came before cannot be looked up just now",

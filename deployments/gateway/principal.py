@@ -27,7 +27,8 @@ class Limits:
 class Principal:
     """Who asks. owner: whose data is seen and written; two principals of one owner share it.
 
-    models: ids that may be asked, None for all. scopes: areas of the API, None for all.
+    models: ids that may be asked, None for all. scopes: areas of the API, None for all. limits: of this principal
+    alone. owner_limits: of all the owner's principals together, of a person in person and by keys.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Principal:
     models: frozenset[str] | None = None
     scopes: frozenset[str] | None = None
     limits: Limits = Limits()
+    owner_limits: Limits = Limits()
 
     @property
     def is_person(self) -> bool:

@@ -15,6 +15,8 @@ from cluster.errors import HeliostatError, NotFound
 from cluster.settings.tree import Settings
 from cluster.types import Document
 from deployments.clients import Retriever
+from deployments.gateway.belongings import Belongings, id_of
+from deployments.gateway.principal import Principal
 from pipelines.documents.job_progress import JobProgress, read_progress, upload_folder, write_progress
 from pipelines.documents.media import require_readable
 from pipelines.documents.names import base_name
@@ -63,23 +65,29 @@ class Refused:
 
 
 class Uploads:
-    """Takes files in. jobs: how large ones are stored."""
+    """Takes files in. jobs: how large ones are stored. belongings: whose they are then."""
 
-    def __init__(self, retriever: Retriever, settings: Settings, jobs: Jobs) -> None:
+    def __init__(self, retriever: Retriever, settings: Settings, jobs: Jobs, belongings: Belongings) -> None:
         self._retriever = retriever
         self._settings = settings.documents
         self._home = settings.home_path
         self._jobs = jobs
+        self._belongings = belongings
 
-    async def take(self, file: UploadFile) -> Stored | Queued | Refused:
+    async def take(self, file: UploadFile, principal: Principal) -> Stored | Queued | Refused:
         """Store one file, or say why not: a wrong file fails no other."""
         source = (file.filename or "")[:80]
         try:
             source = base_name(file.filename)
             require_readable(source)
             check_size(source, file.size or 0, self._settings)
+            await self._belongings.check_name(source, principal)
             if (file.size or 0) <= self._settings.inline_bytes:
-                return Stored(document=await self._retriever.add(source=source, content=await file.read()))
+                document = await self._retriever.add(source=source, content=await file.read())
+                await self._belongings.claim(source, document.id, principal)
+                return Stored(document=document)
+            # Its claim comes first: nobody else may take it out as soon as it is stored.
+            await self._belongings.claim(source, await asyncio.to_thread(id_of, file.file), principal)
             return await asyncio.to_thread(self._queue, source, file)
         except HeliostatError as error:
             return Refused(source=source, error=error)

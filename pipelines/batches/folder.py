@@ -6,7 +6,6 @@ holds the folder, by a lock that the kernel drops when the job dies.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -18,8 +17,7 @@ from typing import Any
 
 from cluster.errors import Conflict
 from cluster.stores.draft import SUFFIX, Draft
-
-LOOK_S = 0.2  # between two tries to hold a folder
+from cluster.stores.file_lock import lock_within
 
 
 @dataclass(slots=True)
@@ -72,15 +70,8 @@ class BatchFolder:
         """Hold the batch as its only job. Raises Conflict where another one holds it for all of `wait_s`."""
         self._parts.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a+") as lock:
-            deadline = time.monotonic() + wait_s
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Conflict(f"Another job runs the batch {self.id}", hint="wait for it") from None
-                    time.sleep(LOOK_S)
+            if not lock_within(lock.fileno(), wait_s):
+                raise Conflict(f"Another job runs the batch {self.id}", hint="wait for it")
             for draft in self._parts.glob(f"*{SUFFIX}"):  # of a job that died
                 draft.unlink(missing_ok=True)
             yield

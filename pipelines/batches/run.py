@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
-from cluster.errors import BatchNotFound
+from cluster.errors import BatchNotFound, DatabaseAway
 from cluster.settings.apis import BatchSettings
 from cluster.stores.batches import (
     CANCELLED,
@@ -89,7 +87,7 @@ class BatchJob:
         for row in rows:
             self._standing.take(row["line"], ok=row["ok"])
         # A database that is busy now hears the next count; no batch ends for that.
-        with suppress(OperationalError):
+        with suppress(DatabaseAway):
             self._count(advanced=True)
 
     async def _validate(self, batch: Batch) -> Sequence[Problem]:
@@ -130,7 +128,7 @@ class BatchJob:
 
     async def _reason_to_stop(self) -> str:
         while True:
-            with suppress(OperationalError):
+            with suppress(DatabaseAway):
                 found = await asyncio.to_thread(self._batch)
                 if found.status == CANCELLING:
                     return CANCELLED

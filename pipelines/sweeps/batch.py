@@ -8,10 +8,9 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import OperationalError
-
-from cluster.errors import HeliostatError
+from cluster.errors import DatabaseAway, HeliostatError
 from cluster.settings.tree import Settings
+from cluster.stores.database import open_database
 from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
 from pipelines.driver import become_driver
 from pipelines.sweeps.display import ProgressDisplay
@@ -46,7 +45,7 @@ class Bookkeeper:
             estimated_completion=progress.finish_at(datetime.now(UTC)),
         )
         # A database that is busy now is asked again in a second; no sweep ends for that.
-        with suppress(OperationalError):
+        with suppress(DatabaseAway):
             self._experiments.advance(self._experiment.id, self._experiment.submission_id, standing)
 
     def finish(self, status: str, message: str | None = None) -> None:
@@ -59,7 +58,7 @@ class Bookkeeper:
 
 def run_batch(experiment_id: int, settings: Settings, target: Target) -> Outcome:
     """Run a claimed experiment. Raises as `run_sweep` does, after noting the failure."""
-    experiments = Experiments.open(settings.database_url)
+    experiments = Experiments(open_database(settings.database_url))
     experiment = experiments.get(experiment_id)
     books = Bookkeeper(experiments, experiment)
     try:

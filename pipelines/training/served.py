@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from cluster.config import credentials
 from cluster.errors import HeliostatError, ModelNotFound
 from pipelines.training import extra
 from pipelines.training.tasks import ALL_SEEDS, Evaluation, Example, Message, Task, draw, evaluate, picture_of
@@ -108,7 +109,7 @@ def measure(url: str, model: str, *, each: int = 100, said: Callable[[str], None
 
 
 class Endpoint:
-    """One model behind an OpenAI-compatible endpoint."""
+    """One model behind an OpenAI-compatible endpoint, asked with HELIOSTAT_API_KEY where that is set."""
 
     def __init__(self, url: str, model: str) -> None:
         self._url = url.rstrip("/")
@@ -117,7 +118,7 @@ class Endpoint:
     def listed(self) -> dict[str, Any]:
         """What `/v1/models` says of the model. Raises NotMeasured where the server has no such model."""
         with _asking(self._url):
-            response = httpx.get(f"{self._url}/v1/models/{self._model}", timeout=TIMEOUT_S)
+            response = httpx.get(f"{self._url}/v1/models/{self._model}", headers=credentials(), timeout=TIMEOUT_S)
         _check(response.status_code, response.text)
         listed: dict[str, Any] = response.json()
         return listed
@@ -129,7 +130,7 @@ class Endpoint:
     def stream(self, body: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
         """The chunks of a streamed answer, each with the seconds since the request was sent."""
         wanted = {**body, "model": self._model, "stream": True, "stream_options": {"include_usage": True}}
-        with _asking(self._url), httpx.Client(timeout=TIMEOUT_S) as client:
+        with _asking(self._url), httpx.Client(headers=credentials(), timeout=TIMEOUT_S) as client:
             client.get(f"{self._url}/v1/models")  # so that no connection is made while the clock runs
             begun = time.perf_counter()
             with client.stream("POST", f"{self._url}/v1/chat/completions", json=wanted) as response:
@@ -142,7 +143,7 @@ class Endpoint:
     async def _answers(self, examples: Sequence[Example]) -> list[Message]:
         room = asyncio.Semaphore(AT_ONCE)
         limits = httpx.Limits(max_connections=AT_ONCE)
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits) as client:
+        async with httpx.AsyncClient(headers=credentials(), timeout=TIMEOUT_S, limits=limits) as client:
             return await asyncio.gather(*(self._ask(client, room, example) for example in examples))
 
     async def _ask(self, client: httpx.AsyncClient, room: asyncio.Semaphore, example: Example) -> Message:

@@ -2,27 +2,31 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from ray import serve
 
+from cluster.settings.gateway import CacheSettings, SemanticSettings
 from cluster.settings.tree import Settings
 from deployments.app import build
+from deployments.gateway.cache import semantic
 
 ASKED = {"model": "echo", "messages": [{"role": "user", "content": "hello graph"}], "temperature": 0}
 STAGE = re.compile(r"([a-z_]+);dur=(\d+\.\d\d)")
 
 
 @pytest.fixture(scope="module")
-def cached_app(graph_settings: Settings) -> FastAPI:
-    on = graph_settings.cache.model_copy(update={"enabled": True})
+def cached_app(graph_settings: Settings) -> Iterator[FastAPI]:
+    on = CacheSettings(enabled=True, semantic=SemanticSettings(enabled=True))
     settings = graph_settings.model_copy(update={"cache": on})
     handle = serve.run(build(settings), name="cached", _local_testing_mode=True)
     app: FastAPI = handle.asgi.remote().result()
-    return app
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(semantic, "PATIENCE_S", 10.0)  # the machine that runs the tests may have other work
+        yield app
 
 
 @pytest.fixture
@@ -78,3 +82,33 @@ async def test_a_request_with_a_key_runs_once(graph: httpx.AsyncClient) -> None:
     first, second = [await graph.post("/v1/chat/completions", json=ASKED, headers=headers) for _ in range(2)]
     assert first.json()["id"] == second.json()["id"]
     assert second.headers["idempotency-replayed"] == "true"
+
+
+def asked_by(text: str, **fields: object) -> dict[str, object]:
+    return {**ASKED, "messages": [{"role": "user", "content": text}], **fields}
+
+
+async def test_fifty_identical_requests_at_once_are_generated_once(cached: httpx.AsyncClient) -> None:
+    body = {**asked_by("fifty of us at once"), "model": "slow/echo", "max_tokens": 4}
+    found = await asyncio.gather(*(cached.post("/v1/chat/completions", json=body) for _ in range(50)))
+    assert sorted(answer.headers["x-heliostat-cache"] for answer in found) == ["hit"] * 49 + ["miss"]
+    assert len({answer.json()["id"] for answer in found}) == 1
+
+
+async def test_streams_at_once_share_a_generation_too(cached: httpx.AsyncClient) -> None:
+    body = {**asked_by("streams of us at once"), "model": "slow/echo", "max_tokens": 4, "stream": True}
+    found = await asyncio.gather(*(cached.post("/v1/chat/completions", json=body) for _ in range(5)))
+    assert sorted(answer.headers["x-heliostat-cache"] for answer in found) == ["hit"] * 4 + ["miss"]
+    assert len({answer.text for answer in found}) == 1
+
+
+async def test_a_near_question_has_the_stored_answer_of_the_same_model(cached: httpx.AsyncClient) -> None:
+    first = await cached.post("/v1/chat/completions", json=asked_by("Where is the Louvre?"))
+    await asyncio.sleep(0.3)  # it is stored, and its question embedded, behind the answer's back
+    near = await cached.post("/v1/chat/completions", json=asked_by("where is the louvre"))
+    assert (first.headers["x-heliostat-cache"], near.headers["x-heliostat-cache"]) == ("miss", "semantic")
+    assert near.json() == first.json()
+    assert list(stages(near)) == ["gateway", "queue", "total"]
+    for other in ({"model": "eye"}, {"temperature": 1, "seed": 7}):
+        answer = await cached.post("/v1/chat/completions", json=asked_by("where is the louvre", **other))
+        assert answer.headers["x-heliostat-cache"] == "miss"

@@ -254,24 +254,30 @@ def part(head: bytes) -> bytes:
     return b"--x\r\nContent-Disposition: form-data" + head + b"\r\n\r\nwords\r\n--x--\r\n"
 
 
-FORMS: list[tuple[str, bytes]] = [
-    ("multipart/form-data", b"x"),
-    ("multipart/form-data; boundary=", b"x"),
-    ("multipart/form-data; boundary=x", b"junk"),
-    ("multipart/form-data; boundary=x", part(b"")),
-    ("multipart/form-data; boundary=x", part(b'; name="other"; filename="a.txt"')),
-    ("multipart/form-data; boundary=x", part(b'; name="file"')),
-    ("multipart/form-data; boundary=x; charset=raw_unicode_escape", part(rb'; name="\ud800"')),
-    ("multipart/form-data; boundary=x; charset=nope", part(b'; name="\xff"')),
-    ("application/x-www-form-urlencoded", b"file=x"),
-    ("application/json", b"{}"),
-    ("text/plain", b"words"),
+FORMS: list[tuple[str, bytes, str]] = [  # and what is said of each
+    ("multipart/form-data", b"x", "Missing boundary"),
+    ("multipart/form-data; boundary=", b"x", "Invalid multipart data"),
+    ("multipart/form-data; boundary=x", b"junk", "Invalid multipart data"),
+    ("multipart/form-data; boundary=x", part(b""), '"name" must be provided'),
+    ("multipart/form-data; boundary=x", part(b'; name="other"; filename="a.txt"'), "Unknown parameter: other"),
+    ("multipart/form-data; boundary=x", part(b'; name="file"'), "file is not a file"),
+    (
+        "multipart/form-data; boundary=x; charset=raw_unicode_escape",
+        part(rb'; name="\ud800"'),
+        "Unknown parameter: ?",
+    ),
+    ("multipart/form-data; boundary=x; charset=nope", part(b'; name="\xff"'), "Unknown parameter: \xff"),
+    ("application/x-www-form-urlencoded", b"file=x", "file is not a file"),
+    ("application/json", b"{}", "There is no file in the request"),
+    ("text/plain", b"words", "There is no file in the request"),
 ]
 
 
 def test_forms_without_a_file_are_400(client: httpx.Client) -> None:
-    for kind, body in FORMS:
-        refused(client.post(DOCUMENTS, content=body, headers={"content-type": kind}), 400)
+    for kind, body, why in FORMS:
+        error = refused(client.post(DOCUMENTS, content=body, headers={"content-type": kind}), 400)
+        assert error["code"] == "invalid_request", (kind, error)
+        assert why in error["message"], (kind, error)
 
 
 def test_unknown_paths_and_methods_have_the_envelope_too(client: httpx.Client) -> None:

@@ -88,17 +88,20 @@ def test_what_is_no_picture_is_refused_with_its_own_code(client: httpx.Client) -
 def test_parts_that_the_gateway_does_not_know_are_refused(client: httpx.Client) -> None:
     """vLLM would take a `uuid` for the key of its cache, and fetch a bare `image_url`."""
     png = url(ODD["png"])
-    for part in (
-        {"type": "image_url", "image_url": {"url": png}, "uuid": "mine"},
-        {"type": "image_url", "image_url": {"url": png, "format": "png"}},
-        {"type": "image_url", "image_url": png},
-        {"image_url": png},
-        {"type": "video_url", "video_url": {"url": png}},
-        {"type": "image_embeds", "image_embeds": "AAAA"},
-        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
-    ):
+    picture, kind = "messages[0].content[0].image_url", "messages.0.content.0.type"
+    parts: list[tuple[dict[str, Any], str, str]] = [
+        ({"type": "image_url", "image_url": {"url": png}, "uuid": "mine"}, "invalid_request", picture),
+        ({"type": "image_url", "image_url": {"url": png, "format": "png"}}, "invalid_request", picture),
+        ({"type": "image_url", "image_url": png}, "invalid_request", picture),
+        ({"image_url": png}, "invalid_request", kind),
+        ({"type": "video_url", "video_url": {"url": png}}, "unsupported_parameter", kind),
+        ({"type": "image_embeds", "image_embeds": "AAAA"}, "unsupported_parameter", kind),
+        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, "unsupported_parameter", kind),
+    ]
+    for part, code, param in parts:
         message = {"role": "user", "content": [part, {"type": "text", "text": "hi"}]}
-        refused(client.post(CHAT, json={"model": MODEL, "messages": [message]}), 400)
+        error = refused(client.post(CHAT, json={"model": MODEL, "messages": [message]}), 400)
+        assert (error["code"], error["param"]) == (code, param), (part, error)
 
 
 def test_no_request_makes_the_server_ask_another(client: httpx.Client) -> None:

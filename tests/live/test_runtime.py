@@ -1,7 +1,6 @@
 """up, down, status and doctor on a real cluster."""
 
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -10,29 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import psutil
 
 from cluster.runtime import processes
 from cluster.runtime.ports import exposed, free_block
 from cluster.runtime.state import ClusterState, read_state, state_file, write_state
 from tests.live.conftest import ROOT, RunningCluster, environment, heliostat
-
-SCRIPTED = """
-http_options: {{host: 127.0.0.1, port: {port}}}
-applications:
-  - name: heliostat
-    route_prefix: /
-    import_path: deployments.app:build
-    args:
-      models:
-        - {{id: parrot, engine: {engine}}}
-"""
-
-
-def scripted(folder: Path, *, engine: str = "{kind: scripted}") -> Path:
-    config = folder / "config.yaml"
-    config.write_text(SCRIPTED.format(port=free_block(16), engine=engine))
-    return config
+from tests.live.starting import marked_ids, scripted, start
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -195,24 +177,6 @@ def test_a_deployment_that_fails_gives_its_root_cause_and_leaves_nothing(new_hom
     assert not state_file(new_home).exists()
 
 
-def test_an_interrupt_during_the_start_leaves_nothing(new_home: Path) -> None:
-    before = marked_ids()
-    process = start(new_home, scripted(new_home))
-    assert process.stderr is not None
-    while "controller" not in process.stderr.readline():
-        pass
-    assert read_state(new_home).phase == "starting"
-    process.send_signal(signal.SIGINT)
-    try:
-        process.communicate(timeout=150)
-    finally:
-        process.kill()  # one that hangs may not fail the tests after it too
-        process.communicate()
-    assert process.returncode != 0
-    assert marked_ids() == before
-    assert not state_file(new_home).exists()
-
-
 def test_foreground_up_stops_all_on_sigterm_and_beside_another_cluster(
     cluster: RunningCluster, new_home: Path
 ) -> None:
@@ -256,17 +220,6 @@ def test_joining_a_running_ray_and_leaving_it_as_it_was(new_home: Path) -> None:
         processes.stop(marker, grace_s=2)
 
 
-def start(home: Path, config: Path, *flags: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deployments", "up", str(config), *flags],
-        cwd=ROOT,
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def wait_for_url(process: subprocess.Popen[str], home: Path, timeout_s: float = 120) -> str:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
@@ -274,16 +227,3 @@ def wait_for_url(process: subprocess.Popen[str], home: Path, timeout_s: float = 
             return read_state(home).url
         time.sleep(0.2)
     raise AssertionError(f"not up: {process.communicate(timeout=5)}")
-
-
-def marked_ids() -> set[str]:
-    """Which clusters have live processes on this machine."""
-    found = set()
-    for process in psutil.process_iter():
-        try:
-            marker = process.environ().get(processes.MARKER)
-            if marker and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(marker)
-        except (psutil.Error, OSError):
-            continue
-    return found

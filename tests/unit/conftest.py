@@ -6,16 +6,23 @@ import pytest
 
 from cluster import logs
 
+# As they are after an import of ours: nobody listens but `caplog`, which sits at the root.
+AS_IMPORTED = {"propagate": True, "handlers": [], "level": logging.WARNING}
+
 
 @pytest.fixture(autouse=True)
 def loggers_as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway of another level has configured ours: their lines would no longer reach `caplog`."""
+    changed = False
     for name in logs.ROOTS:
         logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "propagate", True)
-        monkeypatch.setattr(logger, "handlers", [])
-        monkeypatch.setattr(logger, "level", logging.WARNING)  # whatever a library has set the root logger to
-        logger.manager._clear_cache()  # of who listens to which level
+        for attribute, wanted in AS_IMPORTED.items():
+            if getattr(logger, attribute) != wanted:  # only then: this runs before every test
+                changed = True
+                monkeypatch.setattr(logger, attribute, wanted)
     for name, logger in logging.Logger.manager.loggerDict.items():
-        if isinstance(logger, logging.Logger) and name.partition(".")[0] in logs.ROOTS:
+        if getattr(logger, "disabled", False) and name.partition(".")[0] in logs.ROOTS:
+            changed = True
             monkeypatch.setattr(logger, "disabled", False)  # a library's own configuration disables all others
+    if changed:
+        logging.Logger.manager._clear_cache()  # of who listens to which level

@@ -22,7 +22,7 @@ def message(completion: bytes, *, request_id: str, model: str) -> bytes:
         content.append({"type": "text", "text": said})
     content += [_tool_use(call) for call in calls]
     answer = {
-        **head(request_id=request_id, model=model),
+        **head(request_id=request_id, model=given.get("model") or model),  # a fallback may have answered
         "content": content,
         **stopped(choice, called=bool(calls)),
         "usage": {**usage(given.get("usage")), "service_tier": TIER},

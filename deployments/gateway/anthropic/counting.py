@@ -29,4 +29,5 @@ async def input_tokens(chat: CheckedChat, chats: Chats, models: Mapping[str, Cha
     asked = json.loads(chat.call.body)
     body = json.dumps({name: asked[name] for name in READ if name in asked}).encode()
     call = TokenizeCall(body=body, request_id=chat.call.request_id)
-    return (await models[chat.wanted.model].tokenize(call)).count
+    async with chats.gate.count(chat.principal):
+        return (await models[chat.wanted.model].tokenize(call)).count

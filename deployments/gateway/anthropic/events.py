@@ -50,7 +50,9 @@ class Writer:
 
     def read(self, chunk: Mapping[str, Any]) -> None:
         """Write what a chunk says."""
-        self._begin()
+        if not self._begun:
+            self._head["model"] = chunk.get("model") or self._head["model"]  # a fallback may have answered
+            self._begin()
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk["choices"]:
             delta = choice.get("delta") or {}

@@ -46,6 +46,7 @@ AREAS = (
     ),
     Area(name="embeddings", prefixes=("/v1/embeddings", "/v1/rerank", "/v1/score", "/rerank", "/score")),
     Area(name="models", prefixes=("/v1/models",), access=Access.EVERYBODY),
+    Area(name="fleet", prefixes=("/api/v1/models",)),
     Area(name="files", prefixes=("/v1/files", "/v1/uploads")),
     Area(name="batches", prefixes=("/v1/batches",)),
     Area(name="documents", prefixes=("/api/v1/documents", "/api/v1/rag")),
@@ -53,7 +54,7 @@ AREAS = (
     Area(name="conversations", prefixes=("/api/v1/conversations", "/api/v1/stream-sessions")),
     Area(name="keys", prefixes=("/api/v1/keys",)),
     Area(name="account", prefixes=("/api/v1/auth",), access=Access.EVERYBODY),
-    Area(name="admin", prefixes=("/api/v1/users", "/api/v1/admin"), access=Access.ADMIN),
+    Area(name="admin", prefixes=("/api/v1/users", "/api/v1/admin", "/api/v1/events"), access=Access.ADMIN),
     Area(
         name="docs",
         prefixes=("/docs", "/redoc", "/openapi.json", "/static-offline-docs"),

@@ -13,7 +13,8 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.errors import InvalidApiKey, Unavailable
-from cluster.stores.api_keys import SECRET_LENGTH, SECRET_PREFIX, ApiKeys, FoundKey, digest_of
+from cluster.stores.accounts import Bounds
+from cluster.stores.api_keys import SECRET_LENGTH, SECRET_PREFIX, ApiKeys, FoundKey, Rights, digest_of
 from cluster.stores.sessions import Sessions
 from deployments.gateway.auth.areas import narrower
 from deployments.gateway.auth.recently import Recently
@@ -80,6 +81,18 @@ class Authenticator:
             self._note_use(identity.key_id)
         return identity
 
+    async def confirm(self, credential: str, identity: Identity) -> None:
+        """Look whether somebody who was identified before may go on with what they began then.
+
+        Somebody signed in may until the session ends, whatever becomes of the access token meanwhile. Raises
+        InvalidApiKey; Unavailable where the database does not answer.
+        """
+        session_id = identity.session_id
+        if session_id is None:
+            await self.identify(credential)
+        else:
+            await self._recent.find(session_id, lambda: self._still_open(session_id, identity))
+
     def forget(self) -> None:
         """Look everybody up again: somebody's rights have changed."""
         self._recent.forget()
@@ -92,10 +105,21 @@ class Authenticator:
         claims = self._tokens.read(credential)
         session = await answered(lambda: self._sessions.find(claims.session_id))
         if session is None or session.account_id != claims.account_id:
-            raise InvalidApiKey("The session is over", hint="sign in again: POST /api/v1/auth/login")
-        person = Principal(id=session.account_id, owner=session.account_id, role=Role(session.role))
+            raise _session_over()
+        person = Principal(
+            id=session.account_id,
+            owner=session.account_id,
+            role=Role(session.role),
+            models=session.bounds.models,
+            owner_limits=_limits(session.bounds),
+        )
         ends = min(claims.expires_at, session.expires_at.timestamp())
         return Identity(principal=person, session_id=session.id, expires_at=ends)
+
+    async def _still_open(self, session_id: str, identity: Identity) -> Identity:
+        if await answered(lambda: self._sessions.find(session_id)) is None:
+            raise _session_over()
+        return identity
 
     def _note_use(self, key_id: str) -> None:
         moment = self._clock()
@@ -125,6 +149,10 @@ async def answered(work: Callable[[], Result]) -> Result:
         ) from None
 
 
+def _session_over() -> InvalidApiKey:
+    return InvalidApiKey("The session is over", hint="sign in again: POST /api/v1/auth/login")
+
+
 def _of_key(found: FoundKey | None) -> Identity:
     if found is None:
         raise unknown_credentials()
@@ -140,13 +168,23 @@ def _of_key(found: FoundKey | None) -> Identity:
         id=key.id,
         owner=key.owner,
         role=role,
-        models=rights.models,
+        models=_both(rights.models, found.owner_bounds.models),
         scopes=rights.scopes,
-        limits=Limits(
-            requests_per_minute=rights.requests_per_minute,
-            tokens_per_minute=rights.tokens_per_minute,
-            concurrent_requests=rights.concurrent_requests,
-        ),
+        limits=_limits(rights),
+        owner_limits=_limits(found.owner_bounds),
     )
     expires_at = None if rights.expires_at is None else rights.expires_at.timestamp()
     return Identity(principal=principal, key_id=key.id, expires_at=expires_at)
+
+
+def _limits(bounds: Bounds | Rights) -> Limits:
+    return Limits(
+        requests_per_minute=bounds.requests_per_minute,
+        tokens_per_minute=bounds.tokens_per_minute,
+        concurrent_requests=bounds.concurrent_requests,
+    )
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    """What is in both; None is all."""
+    return other if one is None else one if other is None else one & other

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import Engine
+
 from cluster.errors import AuthOff
 from cluster.settings.tree import Settings
 from cluster.stores.accounts import Accounts
 from cluster.stores.api_keys import ApiKeys
-from cluster.stores.database import open_database
 from cluster.stores.login_attempts import LoginAttempts
 from cluster.stores.sessions import Sessions
 from deployments.gateway.auth.authenticator import Authenticator
@@ -28,13 +29,12 @@ class Directory:
     authenticator: Authenticator
 
 
-def open_directory(settings: Settings) -> Directory | None:
-    """The directory of the settings' database; None where authentication is off. Raises SettingsError."""
+def open_directory(settings: Settings, engine: Engine) -> Directory | None:
+    """The directory of a database; None where authentication is off. Raises SettingsError."""
     if settings.auth.mode == "off":
         return None
     auth = settings.auth
     secret = signing_secret(settings)
-    engine = open_database(settings.database_url)
     accounts, keys, sessions = Accounts(engine), ApiKeys(engine), Sessions(engine)
     attempts = LoginAttempts(engine, window=timedelta(minutes=auth.failure_window_minutes))
     tokens = Tokens(secret, life=timedelta(minutes=auth.access_minutes))

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import HeliostatError, InvalidApiKey
 from deployments.gateway.auth.areas import OPEN, SOCKET, refusal, route_path
 from deployments.gateway.auth.authenticator import Authenticator, Identity
+from deployments.gateway.auth.guard import ASKER, Asker
 from deployments.gateway.auth.origins import check_local_host, check_origin
 from deployments.gateway.errors import respond
 from deployments.gateway.principal import LOCAL, NOBODY
@@ -35,7 +37,8 @@ class Authentication:
     """Finds out who asks and whether they may; a route sees only requests that may reach it.
 
     authenticator: None where authentication is off, which makes everybody LOCAL. origins: of pages that may
-    ask besides this server's own. watch_s: how often an open WebSocket's credentials are looked at.
+    ask besides this server's own. watch_s: how often an open WebSocket's credentials are looked at, and those of
+    a stream (guard.py).
     """
 
     def __init__(
@@ -65,15 +68,24 @@ class Authentication:
         state = scope.setdefault("state", {})
         state["principal"] = identity.principal
         state["identity"] = identity
-        if scope["type"] == "http" or self._authenticator is None or presented.credential is None:
+        authenticator, credential = self._authenticator, presented.credential
+        if authenticator is None or credential is None:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            confirm = partial(authenticator.confirm, credential, identity)
+            token = ASKER.set(Asker(confirm=confirm, every_s=self._watch_s))
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                ASKER.reset(token)
             return
         if presented.offered:
             scope["subprotocols"] = [
                 name for name in scope["subprotocols"] if not name.startswith(TOKEN_SUBPROTOCOL)
             ]
             send = _answering(send, scope["subprotocols"])
-        await self._while_valid(presented.credential, self._authenticator, scope, receive, send)
+        await self._while_valid(credential, authenticator, scope, receive, send)
 
     async def _admit(self, scope: Scope, presented: Presented) -> Identity:
         """Who asks; nobody, on a path that is open to all. Raises InvalidApiKey, PermissionDenied and its kind."""

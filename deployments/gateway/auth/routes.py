@@ -74,7 +74,10 @@ def identity_of(request: Request) -> Identity:
 
 
 def client_address(request: Request, proxies: int) -> str | None:
-    """Where a request comes from. proxies: how many in front of us add to `X-Forwarded-For`, and are believed."""
+    """Where a request comes from. proxies: how many in front of us add to `X-Forwarded-For`, and are believed.
+
+    HAProxy of our own is none of them: it says who its client is where no client can (cluster/runtime/ingress.py).
+    """
     if proxies:
         # What stands further left was sent by the client, which may write there what it likes.
         hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
@@ -94,6 +97,7 @@ async def _introduced(identity: Identity, directory: Directory | None) -> dict[s
     who, email = identity.principal, None
     if directory is not None and identity.session_id is not None:
         email = (await answered(lambda: directory.accounts.get(who.id))).name
+    limits = who.owner_limits if identity.session_id is not None else who.limits
     kind = "key" if identity.key_id else "person" if identity.session_id else "local"
     if kind == "local" and directory is not None:
         raise PermissionDenied("Nobody asks")
@@ -105,9 +109,9 @@ async def _introduced(identity: Identity, directory: Directory | None) -> dict[s
         "role": who.role,
         "scopes": None if who.scopes is None else sorted(who.scopes),
         "models": None if who.models is None else sorted(who.models),
-        "requests_per_minute": who.limits.requests_per_minute,
-        "tokens_per_minute": who.limits.tokens_per_minute,
-        "concurrent_requests": who.limits.concurrent_requests,
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "concurrent_requests": limits.concurrent_requests,
         "expires_at": iso(identity.ends),
     }
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from cluster.errors import BadRequest
-from cluster.stores.accounts import Changes
+from cluster.stores.accounts import UNBOUNDED, Bounds, Changes
 from deployments.gateway.auth.authenticator import answered
 from deployments.gateway.auth.directory import Directory, required
 from deployments.gateway.auth.wire import MOST, AccountChange, NewAccount, shown_account
@@ -27,7 +27,9 @@ def router(directory: Directory | None) -> APIRouter:
         wanted = parse(NewAccount, await request.body())
         hashed = await known.logins.hashed(wanted.password)
         made = await answered(
-            lambda: known.accounts.create(name=wanted.email, password_hash=hashed, role=wanted.role)
+            lambda: known.accounts.create(
+                name=wanted.email, password_hash=hashed, role=wanted.role, bounds=wanted.bounds(UNBOUNDED)
+            )
         )
         return shown_account(made)
 
@@ -60,11 +62,14 @@ def router(directory: Directory | None) -> APIRouter:
 
 
 async def _change(known: Directory, user_id: str, wanted: AccountChange) -> dict[str, Any]:
-    for name in sorted(wanted.model_fields_set):
+    for name in sorted(wanted.model_fields_set - set(Bounds.__slots__)):
         if getattr(wanted, name) is None:
             raise BadRequest(f"{name} is null", hint="leave it out, and it stays", param=name)
     hashed = None if wanted.password is None else await known.logins.hashed(wanted.password)
-    changes = Changes(role=wanted.role, disabled=wanted.disabled, password_hash=hashed)
+    bounds = None
+    if wanted.model_fields_set & set(Bounds.__slots__):
+        bounds = wanted.bounds((await answered(lambda: known.accounts.get(user_id))).bounds)
+    changes = Changes(role=wanted.role, disabled=wanted.disabled, password_hash=hashed, bounds=bounds)
     changed = await answered(lambda: known.accounts.change(user_id, changes))
     if wanted.disabled or hashed is not None:
         await answered(lambda: known.sessions.revoke_all(user_id))

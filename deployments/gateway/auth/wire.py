@@ -1,11 +1,12 @@
 """What the routes of accounts and keys accept and show."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from cluster.stores.accounts import LONGEST_NAME, Account
+from cluster.stores.accounts import LONGEST_NAME, Account, Bounds
 from cluster.stores.api_keys import ApiKey
 from deployments.gateway.auth.passwords import LONGEST
 from deployments.gateway.principal import Role
@@ -44,7 +45,23 @@ class PasswordRequest(Wire):
     new_password: Password
 
 
-class NewAccount(Wire):
+class AccountBounds(Wire):
+    """What a person may use, in person and by all their keys; null is no bound of their own."""
+
+    models: Models | None = None
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    concurrent_requests: PerMinute | None = None
+
+    def bounds(self, before: Bounds) -> Bounds:
+        """The bounds after it: what is left out stays."""
+        said = {name: getattr(self, name) for name in Bounds.__slots__ if name in self.model_fields_set}
+        if said.get("models") is not None:
+            said["models"] = frozenset(said["models"])
+        return replace(before, **said)
+
+
+class NewAccount(AccountBounds):
     """Body of `POST /api/v1/users`."""
 
     email: Email
@@ -52,8 +69,8 @@ class NewAccount(Wire):
     role: RoleName = Role.USER
 
 
-class AccountChange(Wire):
-    """Body of `PATCH /api/v1/users/{id}`: what is left out stays."""
+class AccountChange(AccountBounds):
+    """Body of `PATCH /api/v1/users/{id}`: what is left out stays, null lifts a bound."""
 
     role: RoleName | None = None
     disabled: bool | None = None
@@ -87,6 +104,10 @@ def shown_account(account: Account) -> dict[str, Any]:
         "email": account.name,
         "role": account.role,
         "disabled": account.disabled,
+        "models": None if account.bounds.models is None else sorted(account.bounds.models),
+        "requests_per_minute": account.bounds.requests_per_minute,
+        "tokens_per_minute": account.bounds.tokens_per_minute,
+        "concurrent_requests": account.bounds.concurrent_requests,
         "created_at": iso(account.created_at),
         "updated_at": iso(account.updated_at),
         "last_login_at": iso(account.last_login_at),

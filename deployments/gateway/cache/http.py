@@ -1,7 +1,7 @@
 """What HTTP says of the cache: `Cache-Control` of a request, `x-heliostat-cache` of its answer.
 
 `no-store`: neither looked up nor stored. `no-cache`: made anew, and stored. An answer that could not have come
-from the cache has no header.
+from the cache has no header. `semantic`: it was the answer to a question that is near enough.
 """
 
 from contextvars import ContextVar
@@ -10,11 +10,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-heliostat-cache"
-HIT, MISS = "hit", "miss"
+HIT, MISS, SEMANTIC = "hit", "miss", "semantic"
 
 
 class Visit:
-    """One request to a gateway with a cache. outcome: `hit` or `miss`, None where it was not asked."""
+    """One request to a gateway with a cache. outcome: `hit`, `miss` or `semantic`; None where it was not asked."""
 
     __slots__ = ("lookup", "outcome", "store")
 

@@ -16,6 +16,7 @@ from cluster.errors import (
     ReplicaLost,
 )
 from cluster.stores.conversations import COMPLETED, ERROR, TERMINATED
+from cluster.stores.database import storable
 from cluster.stores.stream_journal import Ending
 from deployments.gateway.chats import Chats, CheckedChat
 from deployments.gateway.conversations.history import History
@@ -80,6 +81,8 @@ class Generation:
         return self._ending(COMPLETED)
 
     def _cut(self) -> Ending:
+        if self._live.stop_error is not None:
+            return self._failed(self._live.stop_error)
         if self._live.stop_reason is not None:
             return self._ending(TERMINATED, reason=self._live.stop_reason)
         message = f"The generation took longer than {self._chats.timeout_s:g} s"
@@ -118,7 +121,7 @@ class Generation:
                 texts.append((choice.get("delta") or {}).get("content") or "")
                 self._finish_reason = choice.get("finish_reason") or self._finish_reason
         said = [text for text in texts if text]
-        return "".join(said).replace("\0", "\ufffd"), len(said)  # PostgreSQL stores no NUL
+        return storable("".join(said)), len(said)
 
     def _failed(self, error: HeliostatError) -> Ending:
         self._live.error = broke(error)

@@ -25,6 +25,7 @@ class Live:
         self.error: HeliostatError | None = None
         self.ending: Ending | None = None
         self.stop_reason: str | None = None
+        self.stop_error: HeliostatError | None = None
         self.cut = False  # the generation did not end by itself
         self._buffered = buffered
         self._texts: deque[str] = deque()
@@ -90,11 +91,11 @@ class Live:
         """Wait until anything above has changed."""
         await self._news.wait()
 
-    def stop(self, reason: str) -> None:
-        """End the generation as soon as possible; of two reasons the first counts."""
+    def stop(self, reason: str, error: HeliostatError | None = None) -> None:
+        """End the generation as soon as possible, with an error where there is one; the first reason counts."""
         if self.stop_reason is not None or self.over:
             return
-        self.stop_reason = reason
+        self.stop_reason, self.stop_error = reason, error
         if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 

@@ -11,6 +11,7 @@ from contextvars import Context
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cluster.errors import DatabaseAway
 from cluster.settings.apis import ConversationSettings
 from cluster.stores.database import now
 from cluster.stores.stream_journal import Ending, Standing
@@ -66,7 +67,7 @@ class Recorder:
             self._wake.clear()
             try:
                 await self._write()
-            except SQLAlchemyError:  # tried again; meanwhile `Live.room` holds the generations back
+            except (DatabaseAway, SQLAlchemyError):  # tried again; meanwhile `Live.room` holds the generations back
                 logger.warning("running answers could not be stored; trying again", exc_info=True)
                 await asyncio.sleep(self._settings.flush_ms / 1000)
                 self._wake.set()

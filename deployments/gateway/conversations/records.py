@@ -1,4 +1,4 @@
-"""The database as the conversations' routes see it: opened by the first of them, asked in a thread."""
+"""The database as the conversations' routes see it: asked in a thread."""
 
 import asyncio
 import uuid
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from sqlalchemy import Engine
+
 from cluster.settings.tree import Settings
 from cluster.stores.conversations import Conversations
-from cluster.stores.database import now, open_database
+from cluster.stores.database import now
 from cluster.stores.stream_journal import StreamJournal, settle
 from cluster.stores.stream_sessions import StreamSessions
 
@@ -29,38 +31,25 @@ class Stores:
 class Records:
     """The stores of one gateway process."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._url = settings.database_url
-        self._lost_after = timedelta(seconds=settings.conversations.lost_after_s)
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        lost_after = timedelta(seconds=settings.conversations.lost_after_s)
         self._gateway = uuid.uuid4().hex
-        self._stores: Stores | None = None
-        self._opening = asyncio.Lock()
-
-    async def do(self, work: Callable[[Stores], Result], *, settled: str | None = None) -> Result:
-        """What `work` makes of the stores. settled: an owner whose dead sessions are ended before."""
-        stores = await self._open()
-
-        def done() -> Result:
-            if settled is not None:
-                stores.settle(settled)
-            return work(stores)
-
-        return await asyncio.to_thread(done)
-
-    async def _open(self) -> Stores:
-        async with self._opening:
-            if self._stores is None:
-                self._stores = await asyncio.to_thread(self._opened)
-        return self._stores
-
-    def _opened(self) -> Stores:
-        engine = open_database(self._url)
-        return Stores(
+        self._stores = Stores(
             conversations=Conversations(engine),
             sessions=StreamSessions(engine),
             journal=StreamJournal(engine, self._gateway),
-            settle=lambda owner: settle(engine, owner=owner, before=now() - self._lost_after),
+            settle=lambda owner: settle(engine, owner=owner, before=now() - lost_after),
         )
+
+    async def do(self, work: Callable[[Stores], Result], *, settled: str | None = None) -> Result:
+        """What `work` makes of the stores. settled: an owner whose dead sessions are ended before."""
+
+        def done() -> Result:
+            if settled is not None:
+                self._stores.settle(settled)
+            return work(self._stores)
+
+        return await asyncio.to_thread(done)
 
     @property
     def gateway(self) -> str:

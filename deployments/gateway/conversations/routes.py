@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
+from sqlalchemy import Engine
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cluster.errors import BadRequest
@@ -18,7 +19,7 @@ from deployments.clients import Backends
 from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats
-from deployments.gateway.conversations import shown
+from deployments.gateway.conversations import shown, stream
 from deployments.gateway.conversations.live import FIRST_DELTA, Live
 from deployments.gateway.conversations.records import Records, Stores
 from deployments.gateway.conversations.sessions import Sessions, new_id
@@ -40,9 +41,9 @@ Offset = Annotated[int, Query(ge=0, le=LARGEST_OFFSET)]
 Status = Literal["active", "completed", "terminated", "error"]
 
 
-def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
+def router(backends: Backends, settings: Settings, chats: Chats, engine: Engine) -> APIRouter:
     """The routes under `/api/v1/conversations` and `/api/v1/stream-sessions`."""
-    records = Records(settings)
+    records = Records(engine, settings)
     sessions = Sessions(backends, settings, chats, records)
 
     @asynccontextmanager
@@ -215,12 +216,8 @@ async def _whole(sessions: Sessions, records: Records, session: StreamSession, l
 
 
 def _streamed(events: AsyncGenerator[bytes, None]) -> Response:
-    async def closed() -> AsyncIterator[bytes]:
-        async with aclosing(events) as items:
-            async for item in items:
-                yield item
-
-    return StreamingResponse(closed(), media_type="text/event-stream", headers=STREAM_HEADERS)
+    guarded = lifetimes.guarded(events, failed=stream.failed)
+    return StreamingResponse(guarded, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 def _owner(request: Request) -> str:

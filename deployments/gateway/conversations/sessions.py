@@ -13,6 +13,7 @@ from cluster.stores.conversations import Conversation, Message
 from cluster.stores.stream_sessions import ACTIVE, Question, StreamSession
 from deployments.clients import Backends
 from deployments.gateway import timing
+from deployments.gateway.auth.guard import ASKER, Asker, Guard
 from deployments.gateway.chats import Chats, CheckedChat
 from deployments.gateway.conversations.generation import Generation, Prompt
 from deployments.gateway.conversations.history import Room, history, tokens_per_byte
@@ -119,14 +120,21 @@ class Sessions:
         session = await self._records.do(lambda stores: self._begun(stores, question))
         live = Live(session.id, buffered=self._settings.buffered_events)
         self._recorder.add(live)
-        run = self._run(live, Generation(self._chats, live, prompt, chat))
+        run = self._run(live, Generation(self._chats, live, prompt, chat), ASKER.get())
         task = asyncio.create_task(run, context=_detached())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return session, live
 
-    async def _run(self, live: Live, generation: Generation) -> None:
-        await self._recorder.end(live, await generation.run())
+    async def _run(self, live: Live, generation: Generation, asker: Asker | None) -> None:
+        def cut() -> None:
+            if (lost := guard.lost) is not None:
+                live.stop(lost.code, lost)
+
+        # The answer outlives its request, and a key that was revoked must not have it go on.
+        with Guard(cut, asker=asker) as guard:
+            ending = await generation.run()
+        await self._recorder.end(live, ending)
 
     def _said(
         self, stores: Stores, conversation_id: str, owner: str

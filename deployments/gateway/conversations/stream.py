@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from cluster.errors import StreamSessionNotFound
+from cluster.errors import HeliostatError, StreamSessionNotFound
 from cluster.settings.apis import ConversationSettings
 from cluster.stores.conversations import ERROR
 from cluster.stores.stream_sessions import ACTIVE, StreamSession
@@ -118,8 +118,7 @@ class Follower:
             found, message = await self._records.do(read)
         except StreamSessionNotFound as gone:
             why = live.error if live is not None and live.error is not None else gone
-            error = {"code": why.code, "message": why.message, "hint": why.hint}
-            return _event(after + 1, "error", {"error": error})
+            return failed(why, after + 1)
         if after > found.last_event:
             return None
         data = shown.ended(found, message)
@@ -128,6 +127,13 @@ class Follower:
         return _event(found.last_event + 1, "done", data)
 
 
-def _event(number: int, kind: str, data: dict[str, Any]) -> bytes:
+def failed(why: HeliostatError, number: int | None = None) -> bytes:
+    """The last event of a stream that ends with an error. number: the event's id, where it has one."""
+    error = {"code": why.code, "message": why.message, "hint": why.hint}
+    return _event(number, "error", {"error": error})
+
+
+def _event(number: int | None, kind: str, data: dict[str, Any]) -> bytes:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"id: {number}\nevent: {kind}\ndata: {text}\n\n".encode(errors="replace")
+    head = "" if number is None else f"id: {number}\n"
+    return f"{head}event: {kind}\ndata: {text}\n\n".encode(errors="replace")

@@ -29,6 +29,26 @@ class Standing:
     tokens_reset_s: float = 0.0
 
 
+def tighter(one: Standing, other: Standing) -> Standing:
+    """Of two accounts that bind one request: of each limit, the one of which less is left."""
+    by_requests = min((one, other), key=lambda at: _left(at.requests, at.limits.requests_per_minute))
+    by_tokens = min((one, other), key=lambda at: _left(at.tokens, at.limits.tokens_per_minute))
+    return Standing(
+        limits=Limits(
+            requests_per_minute=by_requests.limits.requests_per_minute,
+            tokens_per_minute=by_tokens.limits.tokens_per_minute,
+        ),
+        requests=by_requests.requests,
+        tokens=by_tokens.tokens,
+        requests_reset_s=by_requests.requests_reset_s,
+        tokens_reset_s=by_tokens.tokens_reset_s,
+    )
+
+
+def _left(level: float, limit: int | None) -> float:
+    return math.inf if limit is None else level
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a request may go on. refused: by which limit. wait_s: until it may; infinity is never."""

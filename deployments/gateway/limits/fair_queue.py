@@ -128,13 +128,17 @@ class FairQueue:
 
     def start(self, priority: Priority) -> bool:
         """Take a place at once, where one is free and nobody is before."""
-        ahead = len(self._lanes[Priority.INTERACTIVE])
-        if priority is Priority.BACKGROUND:
-            ahead += len(self._lanes[priority])
-        if ahead or not self._free(priority):
+        if not self.open(priority):
             return False
         self.running[priority] += 1
         return True
+
+    def open(self, priority: Priority) -> bool:
+        """Whether a place is free and nobody is before."""
+        ahead = len(self._lanes[Priority.INTERACTIVE])
+        if priority is Priority.BACKGROUND:
+            ahead += len(self._lanes[priority])
+        return not ahead and self._free(priority)
 
     def wait(self, ticket: Ticket) -> Ticket | None:
         """Wait for a place. Returns the request that had to give way, if one had. Raises QueueFull.
@@ -155,6 +159,10 @@ class FairQueue:
     def end(self, priority: Priority) -> Iterator[Ticket]:
         """Free a place; the requests that begin now, with their places taken."""
         self.running[priority] -= 1
+        yield from self.begin()
+
+    def begin(self) -> Iterator[Ticket]:
+        """The requests that there are places for, with their places taken."""
         while (ticket := self._next()) is not None:
             self.running[ticket.priority] += 1
             yield ticket

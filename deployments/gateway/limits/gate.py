@@ -5,6 +5,7 @@ Whoever calls a model does it within `Gate.admit`. With no limits and nobody wai
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 
 from cluster.errors import HeliostatError
@@ -19,6 +20,7 @@ from deployments.gateway.limits.limiter import Lease, Limiter, Refused
 from deployments.gateway.limits.memory import MemoryLimits
 from deployments.gateway.limits.store import LimitStore
 from deployments.gateway.limits.usage import Estimate, StreamCount, used
+from deployments.gateway.metrics import QueueMetrics
 from deployments.gateway.principal import Limits, Principal
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,17 @@ logger = logging.getLogger(__name__)
 class Admission:
     """One request's passage. waited_s: in the model's queue. used: its tokens, once somebody knows them."""
 
-    __slots__ = ("_cost", "_lease", "_limiter", "_principal", "_priority", "_queue", "estimate", "used", "waited_s")
+    __slots__ = (
+        "_began",
+        "_lease",
+        "_limiter",
+        "_principal",
+        "_priority",
+        "_queue",
+        "estimate",
+        "used",
+        "waited_s",
+    )
 
     def __init__(
         self,
@@ -36,7 +48,11 @@ class Admission:
         principal: Principal,
         priority: Priority,
         estimate: Estimate,
+        *,
+        began: bool = True,
     ) -> None:
+        """began: whether the request goes to a model as soon as it is admitted; else `place` says when it does."""
+        self._began = began
         self._limiter = limiter
         self._queue = queue
         self._principal = principal
@@ -77,9 +93,26 @@ class Admission:
     ) -> None:
         if self._queue is not None:
             self._queue.leave(self._priority)
-        if self._lease is not None and self._limiter is not None:
+        if self._lease is not None and self._limiter is not None and not self._began:
+            self._limiter.give_back(self._lease)  # no model was asked
+        elif self._lease is not None and self._limiter is not None:
             used = 0 if isinstance(error, HeliostatError) else self.used  # nobody pays for an error
             self._limiter.settle(self._lease, used)
+
+    @asynccontextmanager
+    async def place(self, queue: ModelQueue | None) -> AsyncIterator[None]:
+        """A place in a model's queue, within an admission without one. Raises as `Gate.admit` does."""
+        if queue is not None:
+            waited_s = await queue.enter(self._principal.owner, self._priority, 1 + self.estimate.total(0))
+            self.waited_s += waited_s
+            if waited_s and (watch := timing.current()) is not None:
+                watch.queued(waited_s)
+        self._began = True
+        try:
+            yield
+        finally:
+            if queue is not None:
+                queue.leave(self._priority)
 
     def saw(self, answer: bytes) -> bytes:
         """A whole answer, its tokens read."""
@@ -119,6 +152,28 @@ class Gate:
     def admit(self, principal: Principal, model: str, *, priority: Priority, estimate: Estimate) -> Admission:
         """`async with` it while the model works. Entering raises Overloaded, NeverWithinLimit, Unavailable."""
         return Admission(self._limiter, self._queues.get(model), principal, self._priority or priority, estimate)
+
+    def account(self, principal: Principal, *, priority: Priority, estimate: Estimate) -> Admission:
+        """The limits of who asks alone: in it, `place` goes to one model's queue after the other."""
+        return Admission(self._limiter, None, principal, self._priority or priority, estimate, began=False)
+
+    def count(self, principal: Principal) -> Admission:
+        """The limits of who asks alone, for work that is neither a generation nor queued: a request, no tokens."""
+        return Admission(self._limiter, None, principal, Priority.INTERACTIVE, Estimate(prompt=0, answer=0))
+
+    def place(self, admission: Admission, model: str) -> AbstractAsyncContextManager[None]:
+        """`async with` it while that model works on the request of the account."""
+        return admission.place(self._queues.get(model))
+
+    def predicted_wait_s(self, model: str, priority: Priority) -> float | None:
+        """How long a request that comes now will wait for a place at the model; None where nobody knows."""
+        queue = self._queues.get(model)
+        return 0.0 if queue is None else queue.predicted_wait_s(self._priority or priority)
+
+    def report(self, metrics: QueueMetrics) -> None:
+        """Have the queues tell of themselves there."""
+        for queue in self._queues.values():
+            queue.metrics = metrics
 
     async def close(self) -> None:
         """Let go of the limits' store."""
@@ -178,13 +233,26 @@ def _store(redis: str | None) -> LimitStore:
     return RedisLimits(redis)
 
 
+def places_of(model: ModelSettings, settings: Settings, running: int) -> tuple[int, int]:
+    """How many requests a gateway lets to so many replicas at once, and how many of those in the background.
+
+    Each gateway has a part of the model's places, so that together they ask for what it can do at once. A model
+    without a replica gets as much as one can do: what waits at Serve is what makes it start one.
+    """
+    queue, replicas = settings.limits.queue, model.replicas
+    # Serve adds replicas when they have more than the target: that much is let through, while there may be more.
+    each = max(replicas.max_ongoing, replicas.target_ongoing + 1)
+    everywhere = min(each * max(1, running), replicas.max_ongoing * replicas.max)
+    at_once = queue.at_once or max(1, -(-everywhere // settings.gateway.replicas))
+    return at_once, max(1, int(at_once * queue.background_share))
+
+
 def _queue(model: ModelSettings, settings: Settings) -> ModelQueue:
     queue, replicas = settings.limits.queue, model.replicas
-    # Each gateway has a part of the model's places, so that together they ask for what it can do at once.
-    at_once = queue.at_once or max(1, -(-replicas.max_ongoing * replicas.max // settings.gateway.replicas))
+    at_once, background_places = places_of(model, settings, replicas.max)
     places = FairQueue(
         at_once=at_once,
-        background_places=max(1, int(at_once * queue.background_share)),
+        background_places=background_places,
         most_waiting=None if replicas.max_queued < 0 else replicas.max_queued,
     )
     return ModelQueue(model.id, places, max_wait_s=queue.max_wait_ms / 1000)

@@ -77,7 +77,7 @@ class RateLimitHeaders:
         limiter, principal = self._limiter, NOBODY
         if scope["type"] == "http":
             principal = principal_of(HTTPConnection(scope))
-        if limiter is None or principal is NOBODY or limiter.limits_of(principal) is None:
+        if limiter is None or principal is NOBODY or not limiter.bounds_of(principal):
             await self._app(scope, receive, send)
             return
         answer = Answer()

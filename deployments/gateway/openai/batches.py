@@ -21,7 +21,6 @@ from cluster.errors import BadRequest, ClusterError, Conflict, HeliostatError, N
 from cluster.settings.tree import Settings
 from cluster.stores import batches as store
 from cluster.stores.batches import CANCELLING, FAILED, Batch, Batches
-from cluster.stores.database import open_database
 from cluster.stores.files import BATCH, Files
 from deployments.gateway.auth.areas import refusal
 from deployments.gateway.bodies import json_body
@@ -75,10 +74,10 @@ class BatchRequest(Wire):
     output_expires_after: ExpiresAfter | None = None
 
 
-def router(settings: Settings, jobs: Jobs | None = None) -> APIRouter:
+def router(settings: Settings, engine: Engine, jobs: Jobs | None = None) -> APIRouter:
     """The routes under `/v1/batches`. jobs: Ray's, unless a test brings others."""
     routes = APIRouter(prefix="/v1/batches", tags=["OpenAI"])
-    desk = Desk(settings, jobs or RayJobs(settings.home_path))
+    desk = Desk(engine, settings, jobs or RayJobs(settings.home_path))
 
     @routes.post("", summary="Create a batch", openapi_extra=json_body(BatchRequest))
     async def create(request: Request) -> dict[str, Any]:
@@ -118,13 +117,12 @@ class Room:
 
 
 class Desk:
-    """What the routes do. The database is opened by the first request, in a thread, as all its calls are made."""
+    """What the routes do. All calls of the database are made in a thread."""
 
-    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+    def __init__(self, engine: Engine, settings: Settings, jobs: Jobs) -> None:
         self._settings = settings
         self._jobs = jobs
-        self._room: Room | None = None
-        self._opening = asyncio.Lock()
+        self._room = Room(engine, settings)
         self._looking = asyncio.Lock()
 
     async def create(self, wanted: BatchRequest, principal: Principal) -> Batch:
@@ -174,9 +172,6 @@ class Desk:
 
     async def do(self, work: Callable[[Room], Result]) -> Result:
         """Something with the stores, in a thread."""
-        async with self._opening:
-            if self._room is None:
-                self._room = await asyncio.to_thread(_open, self._settings)
         return await asyncio.to_thread(work, self._room)
 
     async def _start(self, batch: Batch) -> bool:
@@ -252,10 +247,6 @@ def shown(batch: Batch) -> dict[str, Any]:
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "metadata": batch.notes,
     }
-
-
-def _open(settings: Settings) -> Room:
-    return Room(open_database(settings.database_url), settings)
 
 
 def _create(room: Room, *, home: Any, wanted: BatchRequest, principal: Principal) -> Batch:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import Engine
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, Response
 
@@ -58,12 +59,11 @@ Purpose = Annotated[str | None, Query(max_length=32, pattern="^[a-z_-]+$")]
 
 
 class Cabinet:
-    """What the routes do. The database is opened by the first request, in a thread, as all its calls are made."""
+    """What the routes do. All calls of the database are made in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
         self._settings = settings
-        self._files: Files | None = None
-        self._opening = asyncio.Lock()
+        self._files = Files(engine, settings.home_path)
         self._swept = -SWEEP_S
 
     async def add(self, form: FormData, owner: str) -> StoredFile:
@@ -98,25 +98,18 @@ class Cabinet:
 
     async def do(self, work: Callable[[Files], Result]) -> Result:
         """Something with the files, in a thread."""
-        return await asyncio.to_thread(work, await self._open())
+        return await asyncio.to_thread(work, self._files)
 
     async def _sweep(self) -> None:
         if time.monotonic() - self._swept >= SWEEP_S:
             self._swept = time.monotonic()
             await self.do(lambda files: files.sweep())
 
-    async def _open(self) -> Files:
-        async with self._opening:
-            if self._files is None:
-                url, home = self._settings.database_url, self._settings.home_path
-                self._files = await asyncio.to_thread(Files.open, url, home)
-        return self._files
 
-
-def router(settings: Settings) -> APIRouter:
+def router(settings: Settings, engine: Engine) -> APIRouter:
     """The routes under `/v1/files`."""
     routes = APIRouter(prefix="/v1/files", tags=["OpenAI"])
-    cabinet = Cabinet(settings)
+    cabinet = Cabinet(engine, settings)
 
     @routes.post("", summary="Upload a file", openapi_extra=FILE_BODY)
     async def upload(request: Request) -> dict[str, Any]:

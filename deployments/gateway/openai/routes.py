@@ -11,6 +11,7 @@ from deployments.clients import Backends, ChatModel, Embedder
 from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats, Checked
+from deployments.gateway.models.on_demand import Available
 from deployments.gateway.openai import scores, tokens
 from deployments.gateway.openai.embeddings import EmbeddingInputs
 from deployments.gateway.principal import principal_of
@@ -30,14 +31,20 @@ def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
         cards = [await model.card() for name, model in backends.models.items() if may_ask(name)]
         if backends.embedder is not None and may_ask(embeddings.model_id or ""):
             cards.append(await backends.embedder.card())
+        if isinstance(backends.models, Available):
+            cards += [card for card in backends.models.loadable() if may_ask(card.id)]
         return {"object": "list", "data": [_listed(card) for card in cards]}
 
     @routes.get("/models/{model_id:path}", summary="One model")
     async def show_model(model_id: str, request: Request) -> dict[str, Any]:
+        if not principal_of(request).may_ask(model_id):
+            raise chats.unknown(model_id, principal_of(request))
+        if isinstance(backends.models, Available) and (card := await backends.models.card(model_id)) is not None:
+            return _listed(card)
         served: ChatModel | Embedder | None = backends.models.get(model_id)
         if served is None and model_id == embeddings.model_id:
             served = backends.embedder
-        if served is None or not principal_of(request).may_ask(model_id):
+        if served is None:
             raise chats.unknown(model_id, principal_of(request))
         return _listed(await served.card())
 

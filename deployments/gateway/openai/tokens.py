@@ -68,8 +68,9 @@ def router(backends: Backends, chats: Chats, embeddings: EmbeddingInputs) -> API
         card, model = await served(wanted.model, principal_of(request))
         context = card.capabilities.context_length
         _check_length(wanted, max(MAX_CHARACTERS, CHARACTERS_PER_TOKEN * context))
-        work = model.tokenize(TokenizeCall(body=body, request_id=request.state.request_id))
-        found = await lifetimes.while_connected(request, work, timeout_s=TIMEOUT_S)
+        async with chats.gate.count(principal_of(request)):
+            work = model.tokenize(TokenizeCall(body=body, request_id=request.state.request_id))
+            found = await lifetimes.while_connected(request, work, timeout_s=TIMEOUT_S)
         return _json(
             {"count": found.count, "max_model_len": context, "tokens": found.tokens, "token_strs": found.texts}
         )
@@ -78,8 +79,10 @@ def router(backends: Backends, chats: Chats, embeddings: EmbeddingInputs) -> API
     async def detokenize(request: Request) -> Response:
         wanted = parse(DetokenizeRequest, await request.body())
         _, model = await served(wanted.model, principal_of(request))
-        work = model.detokenize(wanted.tokens)
-        return _json({"prompt": await lifetimes.while_connected(request, work, timeout_s=TIMEOUT_S)})
+        async with chats.gate.count(principal_of(request)):
+            work = model.detokenize(wanted.tokens)
+            text = await lifetimes.while_connected(request, work, timeout_s=TIMEOUT_S)
+        return _json({"prompt": text})
 
     return routes
 

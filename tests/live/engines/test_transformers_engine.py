@@ -12,7 +12,7 @@ from cluster.engines.factory import chat_engine
 from cluster.engines.protocol import ChatEngine
 from cluster.types import ChatCall
 from tests.live.engines.tiny_models import picture
-from tests.unit.engines.chat_promises import ChatPromises
+from tests.unit.engines.chat_promises import ChatPromises, EndPromises
 from tests.unit.engines.completion_promises import CompletionPromises, goes_on, tokens
 
 pytestmark = [
@@ -120,3 +120,7 @@ async def described(engine: ChatEngine, seed: int) -> tuple[str, int]:
     body = {"messages": [{"role": "user", "content": parts}], "max_tokens": 12}
     reply = json.loads(await engine.chat(ChatCall(body=json.dumps(body).encode(), request_id="p")))
     return reply["choices"][0]["message"]["content"], reply["usage"]["prompt_tokens"]
+
+
+class TestTransformersEnds(EndPromises):  # last: it stops the engine of all tests above
+    pass

@@ -17,7 +17,7 @@ from cluster.engines.vllm import VllmEngine
 from cluster.errors import EngineDead, StartFailed
 from cluster.settings.engines import VllmSettings
 from cluster.types import Priority
-from tests.unit.engines.chat_promises import ChatPromises, answer, call, idle
+from tests.unit.engines.chat_promises import ChatPromises, EndPromises, answer, call, idle
 
 MODEL = project_root() / "models" / "spark-chat"
 
@@ -172,3 +172,7 @@ asyncio.run(main())
     while psutil.pid_exists(core) and psutil.Process(core).status() != psutil.STATUS_ZOMBIE:
         assert time.perf_counter() < gone, "the core outlived its parent"
         await asyncio.sleep(0.05)
+
+
+class TestVllmEnds(EndPromises):  # last: it stops the engine of all tests above
+    pass

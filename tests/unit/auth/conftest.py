@@ -11,6 +11,7 @@ from fastapi import FastAPI, WebSocket
 from cluster.settings.tree import Settings
 from cluster.stores.accounts import Account
 from cluster.stores.api_keys import Rights, new_secret
+from cluster.stores.database import engine_of
 from deployments.clients import Backends
 from deployments.gateway import errors
 from deployments.gateway.auth import keys, routes, users
@@ -57,7 +58,7 @@ class House:
 
 async def house_with(**auth: Any) -> House:
     settings = auth_settings(**auth)
-    directory = open_directory(settings)
+    directory = open_directory(settings, engine_of(settings.database_url))
     backends = Backends(models={"echo": await started()}, embedder=LocalEmbedder())
     app = FastAPI(openapi_url=None)
     errors.install(app)
@@ -98,6 +99,7 @@ async def house() -> AsyncIterator[House]:
 
 @pytest.fixture
 def directory() -> Directory:
-    opened = open_directory(auth_settings())
+    settings = auth_settings()
+    opened = open_directory(settings, engine_of(settings.database_url))
     assert opened is not None
     return opened

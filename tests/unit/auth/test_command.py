@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cluster.errors import BadRequest
+from cluster.errors import AccountNotFound, BadRequest
 from cluster.settings.gateway import AuthSettings
 from cluster.stores.accounts import Accounts
 from cluster.stores.api_keys import ApiKeys, digest_of
@@ -59,6 +59,38 @@ def test_accounts_are_listed_and_disabled() -> None:
     assert [(user["email"], user["disabled"]) for user in listed] == [("ann@example.org", False), ("bob", True)]
     assert run("users", "enable", "bob").exit_code == 0
     assert "bob" in run("users", "list").stdout
+
+
+def limits() -> dict[str, object]:
+    names = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "models")
+    found = json.loads(run("users", "list", "--json").stdout)[0]
+    return {name: found[name] for name in names if found[name] is not None}
+
+
+def test_a_person_is_limited_and_what_is_not_named_stays() -> None:
+    admin()
+    assert run("users", "limit", "Ann@example.org", "--rpm", "5", "--models", "a, b").exit_code == 0
+    told = run("users", "limit", "ann@example.org", "--tpm", "600", "--concurrent", "2")
+    assert (
+        told.stderr == "limited ann@example.org: 5 requests a minute; 600 tokens a minute; 2 at once; models a, b\n"
+    )
+    in_force = {"requests_per_minute": 5, "tokens_per_minute": 600, "concurrent_requests": 2, "models": ["a", "b"]}
+    assert limits() == in_force
+    assert run("users", "limit", "ann@example.org", "--lift", "--rpm", "7").exit_code == 0
+    assert limits() == {"requests_per_minute": 7}
+    assert run("users", "limit", "ann@example.org", "--lift").stderr == "limited ann@example.org: nothing\n"
+    assert limits() == {}
+
+
+@pytest.mark.parametrize("words", [(), ("--rpm", "0"), ("--concurrent", "-1")])
+def test_a_limit_that_makes_no_sense_changes_nothing(words: tuple[str, ...]) -> None:
+    admin()
+    assert run("users", "limit", "ann@example.org", *words).exit_code != 0
+    assert limits() == {}
+
+
+def test_nobody_is_limited_who_is_not_there() -> None:
+    assert isinstance(run("users", "limit", "ann", "--rpm", "5").exception, AccountNotFound)
 
 
 def test_the_last_admin_is_not_disabled() -> None:

@@ -11,54 +11,28 @@ from typing import Any
 import pytest
 
 from cluster.engines.protocol import ChatEngine
-from cluster.errors import BadRequest, ContextTooLong, UnsupportedParameter
-from cluster.types import ChatCall, Priority, Task
-
-PROMPT = "Tell me about the sun and the mirror that follows it over the day"
-
-
-def call(text: str = PROMPT, *, priority: Priority = Priority.INTERACTIVE, **parameters: Any) -> ChatCall:
-    body = {"messages": [{"role": "user", "content": text}], **parameters}
-    return ChatCall(body=json.dumps(body).encode(), request_id="call-1", priority=priority)
+from cluster.errors import BadRequest, ContextTooLong, EngineDead, UnsupportedParameter
+from cluster.types import ChatCall, Priority, Task, TokenizeCall
+from tests.unit.engines.asking import PROMPT, answer, begun, call, events, idle, text_of
 
 
-async def answer(engine: ChatEngine, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await engine.chat(call(**parameters)))
-    return found
-
-
-async def events(engine: ChatEngine, **parameters: Any) -> list[Any]:
-    """The decoded events of a stream; the last is the string [DONE]."""
-    found = []
-    async for event in engine.stream(call(stream=True, **parameters)):
-        assert event.startswith(b"data: ")
-        assert event.endswith(b"\n\n")
-        text = event[6:].decode().strip()
-        found.append(text if text == "[DONE]" else json.loads(text))
-    return found
-
-
-def text_of(chunks: list[Any], index: int = 0) -> str:
-    choices = [choice for chunk in chunks if chunk != "[DONE]" for choice in chunk["choices"]]
-    return "".join(choice["delta"].get("content") or "" for choice in choices if choice["index"] == index)
-
-
-async def idle(engine: Any, within_s: float) -> float:
-    """How long the engine took to have nothing running, in seconds."""
-    start = time.perf_counter()
-    while engine.running:
-        assert time.perf_counter() - start < within_s, f"{engine.running} still running after {within_s} s"
-        await asyncio.sleep(0.001)
-    return time.perf_counter() - start
-
-
-async def begun(engine: Any) -> None:
-    while not engine.running:  # noqa: ASYNC110  # the engine has no event to wait for; the test has
-        await asyncio.sleep(0)
+async def says_or_refuses(engine: ChatEngine, name: str, **parameters: Any) -> dict[str, Any] | None:
+    """The first choice; None where the engine refuses the parameter by name, as it may."""
+    try:
+        found: dict[str, Any] = (await answer(engine, **parameters))["choices"][0]
+    except UnsupportedParameter as error:
+        refused = (error.param or "").split(".")[0].split("[")[0]
+    else:
+        assert name in engine.capabilities.parameters
+        return found
+    assert refused == name
+    return None
 
 
 class ChatPromises:
-    """Inherit, and provide `engine`."""
+    """Inherit, and provide `engine`. counts_first: whether it knows how long a prompt is before it begins."""
+
+    counts_first = True
 
     async def test_a_whole_answer_is_a_chat_completion(self, engine: ChatEngine) -> None:
         found = await answer(engine, temperature=0, max_tokens=8)
@@ -125,6 +99,71 @@ class ChatPromises:
         stop = whole[2:5]
         assert text_of(await events(engine, temperature=0, max_tokens=16, stop=stop)) == whole[: whole.index(stop)]
 
+    async def test_every_object_is_openais(self, engine: ChatEngine) -> None:
+        from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+        ChatCompletion.model_validate(await answer(engine, temperature=0, max_tokens=8, n=2), strict=True)
+        wanted = {"stream_options": {"include_usage": True}, "max_tokens": 8, "n": 2}
+        for chunk in (await events(engine, **wanted))[:-1]:
+            ChatCompletionChunk.model_validate(chunk, strict=True)
+
+    async def test_done_comes_once_and_last(self, engine: ChatEngine) -> None:
+        chunks = await events(engine, temperature=0, max_tokens=8, n=2)
+        assert [at for at, chunk in enumerate(chunks) if chunk == "[DONE]"] == [len(chunks) - 1]
+
+    async def test_characters_of_several_bytes_stay_whole(self, engine: ChatEngine) -> None:
+        text = "Grüße, 世界 👩‍🚀 ☀️ naïve Ωμέγα"
+        whole = (await answer(engine, text=text, temperature=0, max_tokens=12))["choices"][0]["message"]["content"]
+        chunks = await events(engine, text=text, temperature=0, max_tokens=12)
+        assert text_of(chunks) == whole
+        assert "\ufffd" not in whole.removesuffix("\ufffd")  # a limit may cut one at the end
+
+    async def test_temperature_0_repeats_an_answer(self, engine: ChatEngine) -> None:
+        first, second = [await answer(engine, temperature=0, max_tokens=12) for _ in range(2)]
+        assert first["choices"] == second["choices"]
+
+    async def test_streams_at_once_do_not_mix(self, engine: ChatEngine) -> None:
+        texts = ["one two three four five six", "red green blue yellow white black"]
+        alone = [text_of(await events(engine, text=text, temperature=0, max_tokens=8)) for text in texts]
+        together = await asyncio.gather(
+            *(events(engine, text=text, temperature=0, max_tokens=8) for text in texts * 2)
+        )
+        assert [text_of(chunks) for chunks in together] == alone * 2
+
+    async def test_logprobs_are_given_or_refused(self, engine: ChatEngine) -> None:
+        wanted = {"temperature": 0, "max_tokens": 3, "logprobs": True, "top_logprobs": 2}
+        choice = await says_or_refuses(engine, "logprobs", **wanted)
+        if choice is not None:
+            tokens = choice["logprobs"]["content"]
+            assert len(tokens) == 3
+            assert "".join(token["token"] for token in tokens) == choice["message"]["content"]
+            assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 2 for token in tokens)
+
+    async def test_json_is_given_or_refused(self, engine: ChatEngine) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"ok": {"type": "boolean"}},
+            "required": ["ok"],
+            "additionalProperties": False,
+        }
+        wanted = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+        choice = await says_or_refuses(
+            engine, "response_format", temperature=0, max_tokens=64, response_format=wanted
+        )
+        if choice is not None:
+            assert isinstance(json.loads(choice["message"]["content"])["ok"], bool)
+
+    async def test_tools_are_taken_or_refused(self, engine: ChatEngine) -> None:
+        tool = {
+            "type": "function",
+            "function": {"name": "shine", "parameters": {"type": "object", "properties": {}}},
+        }
+        choice = await says_or_refuses(engine, "tools", temperature=0, max_tokens=32, tools=[tool])
+        if choice is not None:
+            calls = choice["message"].get("tool_calls") or []
+            assert choice["message"]["content"] or calls
+            assert all(json.loads(call["function"]["arguments"]) is not None for call in calls)
+
     async def test_n_answers_are_n_choices(self, engine: ChatEngine) -> None:
         found = await answer(engine, n=3, seed=1, temperature=1, max_tokens=6)
         assert sorted(choice["index"] for choice in found["choices"]) == [0, 1, 2]
@@ -174,6 +213,14 @@ class ChatPromises:
         assert engine.running == 1
         await stream.aclose()
         assert await idle(engine, 1) < 0.1
+
+    async def test_after_a_stream_that_was_left_the_next_call_is_answered_at_once(self, engine: Any) -> None:
+        stream = engine.stream(call("word " * 900, stream=True, max_tokens=900))
+        await anext(stream)
+        await stream.aclose()
+        start = time.perf_counter()
+        assert await answer(engine, max_tokens=1)
+        assert time.perf_counter() - start < 2
 
     async def test_cancelling_the_reader_of_a_stream_frees_its_slot(self, engine: Any) -> None:
         task = asyncio.create_task(events(engine, text="word " * 900, max_tokens=900))
@@ -255,10 +302,29 @@ class ChatPromises:
                 await engine.chat(call(text))
 
     async def test_prompt_and_limit_together_over_the_context_are_refused(self, engine: ChatEngine) -> None:
-        for limit in (engine.capabilities.context_length - 1, engine.capabilities.context_length + 1):
+        context = engine.capabilities.context_length
+        with pytest.raises(ContextTooLong):
+            await answer(engine, max_tokens=context + 1)
+        if self.counts_first:
             with pytest.raises(ContextTooLong):
-                await answer(engine, max_tokens=limit)
+                await answer(engine, max_tokens=context - 1)
 
     async def test_it_serves_on_after_refusals(self, engine: ChatEngine) -> None:
         await engine.check_health()
         assert await answer(engine, max_tokens=2)
+
+
+class EndPromises:
+    """Inherit, after all else that uses the same `engine`: it is stopped, which every engine survives."""
+
+    async def test_a_stopped_engine_says_so_and_stays_stopped(self, engine: ChatEngine) -> None:
+        await engine.stop()
+        await engine.stop()
+        with pytest.raises(EngineDead):
+            await engine.check_health()
+        with pytest.raises(EngineDead):
+            await engine.chat(call())
+        with pytest.raises(EngineDead):
+            await anext(engine.stream(call(stream=True)))
+        with pytest.raises(EngineDead):
+            await engine.tokenize(TokenizeCall(body=b'{"prompt": "sun"}', request_id="t"))

@@ -73,9 +73,11 @@ from cluster.settings.tree import Settings
 tree = Settings.model_validate({"models": [
     {"id": "a", "engine": {"kind": "vllm", "source": "owner/name"}},
     {"id": "b", "engine": {"kind": "sentence"}},
+    {"id": "c", "engine": {"kind": "llama_cpp", "source": "owner/name", "file": "x.gguf"}},
 ]})
-chat_engine(tree.models[0], tree), embedding_engine(tree.models[1], tree)
-print([name for name in ("ray", "torch", "vllm", "transformers", "sentence_transformers") if name in sys.modules])
+chat_engine(tree.models[0], tree), embedding_engine(tree.models[1], tree), chat_engine(tree.models[2], tree)
+heavy = ("ray", "torch", "vllm", "transformers", "sentence_transformers", "xllamacpp")
+print([name for name in heavy if name in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=project_root(), check=True

@@ -1,80 +1,32 @@
 """Downloads, from a Hub that this process serves: the real client, and no network."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from cluster.config import resolve
 from cluster.engines.factory import chat_engine, embedding_engine
-from cluster.engines.hub import fetch
+from cluster.engines.hub import fetch, fetch_beside, fetch_file
 from cluster.errors import StartFailed
 from cluster.settings.models import HubSettings
+from tests.unit.library import models
+from tests.unit.library.hub_server import FakeHub, point_at, serving
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FILES = {
-    "config.json": b"{}",
-    "model.safetensors": b"weights",
-    "pytorch_model.bin": b"the same once more",
-    "onnx/model.onnx": b"the same again",
+FILES = {**models.files(), "pytorch_model.bin": b"the same once more", "onnx/model.onnx": b"the same again"}
+REPOSITORIES = {
+    "owner/model": FILES,
+    "owner/pickled": {"config.json": b"{}", "pytorch_model.bin": b"weights"},
+    "owner/tokenizer": {"tokenizer.json": b"{}"},
+    "owner/gguf": {f"big-0000{part}-of-00002.gguf": b"GGUF" for part in (1, 2)} | {"small.gguf": b"GGUF"},
 }
-PICKLED = {"config.json": b"{}", "pytorch_model.bin": b"weights"}
-REPOSITORIES = {"owner/model": FILES, "owner/pickled": PICKLED}
-
-
-class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub as a download asks for; `owner/gated` wants its terms accepted, others do not exist."""
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        owner, name, rest = [*path.removeprefix("/api/models").strip("/").split("/", 2), "", ""][:3]
-        files = REPOSITORIES.get(f"{owner}/{name}")
-        if name == "gated":
-            self._send(403, b"{}", {"X-Error-Code": "GatedRepo"})
-        elif files is None:
-            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-        elif rest == f"tree/{COMMIT}":
-            tree = [{"type": "file", "path": file, "size": len(files[file]), "oid": file} for file in files]
-            self._send(200, json.dumps(tree).encode(), {})
-        elif path.startswith("/api/models/"):
-            if rest.removeprefix("revision/") not in {"", "main", COMMIT}:
-                self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-                return
-            about = {"id": f"{owner}/{name}", "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]}
-            self._send(200, json.dumps(about).encode(), {})
-        else:
-            content = files[rest.removeprefix(f"resolve/{COMMIT}/")]
-            self._send(200, content, {"ETag": f'"{hash(content)}"', "X-Repo-Commit": COMMIT})
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for key, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    point_at(f"http://127.0.0.1:{server.server_port}", monkeypatch)
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with serving(REPOSITORIES) as hub:
+        point_at(hub.address, monkeypatch)
+        yield hub
 
 
 @pytest.fixture
@@ -82,34 +34,97 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     point_at("http://127.0.0.1:1", monkeypatch)
 
 
-def point_at(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-
 def test_a_folder_is_itself(tmp_path: Path) -> None:
+    models.write(tmp_path, models.files())
     assert fetch("m", str(tmp_path), HubSettings(offline=True)) == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [({"config.json": b"{}"}, "holds no weights"), ({"model.safetensors": b"no"}, "no whole safetensors file")],
+)
+def test_a_folder_without_whole_weights_is_no_model(tmp_path: Path, content: dict[str, bytes], says: str) -> None:
+    with pytest.raises(StartFailed, match=f"m cannot be loaded: .*{says}"):
+        fetch("m", str(models.write(tmp_path, content)), HubSettings(offline=True))
 
 
 def names(folder: str) -> set[str]:
     return {str(file.relative_to(folder)) for file in Path(folder).rglob("*") if file.is_file()}
 
 
-def test_weights_come_once_and_what_no_engine_reads_does_not(served: None, tmp_path: Path) -> None:
+def test_weights_come_once_and_what_no_engine_reads_does_not(served: FakeHub, tmp_path: Path) -> None:
     folder = fetch("m", "owner/model", HubSettings(model_path=str(tmp_path)))
-    assert names(folder) == {"config.json", "model.safetensors"}
+    assert names(folder) == set(models.files())
     assert Path(folder).is_relative_to(tmp_path)
 
 
-def test_pickled_weights_come_where_there_are_no_others(served: None, tmp_path: Path) -> None:
-    folder = fetch("m", "owner/pickled", HubSettings(model_path=str(tmp_path)))
+def test_pickled_weights_come_where_they_may_and_are_refused_elsewhere(served: FakeHub, tmp_path: Path) -> None:
+    hub = HubSettings(model_path=str(tmp_path))
+    with pytest.raises(StartFailed, match="has pickled weights only") as caught:
+        fetch("m", "owner/pickled", hub)
+    assert "allow_pickle: true" in caught.value.line()
+    folder = fetch("m", "owner/pickled", hub, allow_pickle=True)
     assert names(folder) == {"config.json", "pytorch_model.bin"}
 
 
+def test_what_another_tool_fetched_is_used_where_there_is_no_network(
+    served: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download("owner/model", cache_dir=tmp_path, allow_patterns=list(models.files()))
+    point_at("http://127.0.0.1:1", monkeypatch)
+    assert fetch("m", "owner/model", HubSettings(model_path=str(tmp_path))) == folder
+    assert fetch("m", "owner/model", HubSettings(model_path=str(tmp_path), offline=True)) == folder
+    (Path(folder) / "model.safetensors").unlink()
+    assert "hub.offline is set" in failure("owner/model", HubSettings(model_path=str(tmp_path), offline=True))
+
+
+def test_what_a_pull_fetched_is_found_by_other_tools(served: FakeHub, tmp_path: Path) -> None:
+    from huggingface_hub import scan_cache_dir, snapshot_download
+
+    folder = fetch("m", "owner/model", HubSettings(model_path=str(tmp_path)))
+    assert snapshot_download("owner/model", cache_dir=tmp_path, local_files_only=True) == folder
+    [repository] = scan_cache_dir(tmp_path).repos
+    [revision] = repository.revisions
+    assert (repository.repo_id, set(revision.refs)) == ("owner/model", {"main"})
+
+
+def test_a_folder_of_models_is_asked_before_the_hub(unreachable: None, tmp_path: Path) -> None:
+    models.write(tmp_path / "registry" / "owner" / "model", models.files())
+    hub = HubSettings(model_path=str(tmp_path / "cache"), registry=str(tmp_path / "registry"), offline=True)
+    folder = fetch("m", "owner/model", hub)
+    assert names(folder) == set(models.files())
+    assert "no such folder" in failure_of(hub)
+
+
+def failure_of(hub: HubSettings) -> str:
+    with pytest.raises(StartFailed) as caught:
+        fetch("m", "owner/other", hub)
+    return str(caught.value.__cause__)
+
+
+def test_what_a_models_code_reads_beside_it_goes_into_the_hubs_own_cache(
+    served: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "own"))
+    fetch_beside("m", ("owner/tokenizer",), HubSettings(model_path=str(tmp_path / "models")))
+    assert list((tmp_path / "own").rglob("tokenizer.json"))
+    assert not (tmp_path / "models").exists()
+
+
+def test_one_file_comes_with_those_it_is_cut_into(served: FakeHub, tmp_path: Path) -> None:
+    hub = HubSettings(model_path=str(tmp_path))
+    file = fetch_file("m", "owner/gguf", "big-00001-of-00002.gguf", hub)
+    assert names(str(file.parent)) == {"big-00001-of-00002.gguf", "big-00002-of-00002.gguf"}
+    with pytest.raises(StartFailed, match=r"no file other\.gguf"):
+        fetch_file("m", "owner/gguf", "other.gguf", hub)
+
+
 def test_what_was_downloaded_needs_no_network_again(
-    served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fetch("m", "owner/model", HubSettings(model_path=str(tmp_path)))
     point_at("http://127.0.0.1:1", monkeypatch)
@@ -163,12 +178,12 @@ def test_an_embedder_that_cannot_come_does_not_start_and_says_so(unreachable: No
     ("source", "revision", "says"),
     [
         ("owner/nothing", None, "does not exist or is private"),
-        ("owner/model", "v9", "no such revision"),
+        ("owner/model", "v9", "no revision v9"),
         ("owner/gated", None, "hf auth login"),
         ("a/b/c", None, "owner/name"),
     ],
 )
 def test_what_the_hub_refuses_is_said_in_a_line(
-    served: None, tmp_path: Path, source: str, revision: str | None, says: str
+    served: FakeHub, tmp_path: Path, source: str, revision: str | None, says: str
 ) -> None:
     assert says in failure(source, HubSettings(model_path=str(tmp_path)), revision)

@@ -8,7 +8,7 @@ import pytest
 from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import EngineDead, EngineFailure
 from cluster.settings.engines import ScriptedSettings
-from tests.unit.engines.chat_promises import PROMPT, ChatPromises, answer, call, events, idle, text_of
+from tests.unit.engines.asking import PROMPT, answer, call, events, idle, text_of
 from tests.unit.engines.completion_promises import CompletionPromises
 
 
@@ -16,14 +16,6 @@ async def started(**settings: Any) -> ScriptedEngine:
     engine = ScriptedEngine(ScriptedSettings(**settings), "spark", 2048)
     await engine.start()
     return engine
-
-
-class TestScripted(ChatPromises):
-    @pytest.fixture
-    async def engine(self) -> AsyncIterator[ScriptedEngine]:
-        engine = await started()
-        yield engine
-        await engine.stop()
 
 
 class TestScriptedCompletions(CompletionPromises):
@@ -131,16 +123,12 @@ async def test_it_can_die_and_stays_dead() -> None:
             await engine.check_health()
 
 
-async def test_it_serves_only_between_start_and_stop() -> None:
+async def test_it_serves_only_once_started() -> None:
     engine = ScriptedEngine(ScriptedSettings(), "spark")
     with pytest.raises(EngineDead):
         await engine.check_health()
     await engine.start()
     await engine.check_health()
-    await engine.stop()
-    await engine.stop()
-    with pytest.raises(EngineDead):
-        await engine.chat(call())
 
 
 async def test_calls_run_side_by_side() -> None:

@@ -13,11 +13,11 @@ from cluster.engines.relay import Relay
 from cluster.engines.sampling import Sampling, defaults
 from cluster.engines.threaded import Prompt, ThreadedEngine
 from cluster.engines.tokenizing import Tokenizing, within
-from cluster.errors import EngineDead, EngineFailure, StartFailed, UnsupportedParameter
+from cluster.errors import EngineFailure, StartFailed, UnsupportedParameter
 from cluster.settings.engines import GenerationDefaults
 from cluster.settings.limits import LimitSettings
 from cluster.types import Priority, Tokenized
-from tests.unit.engines.chat_promises import ChatPromises, answer, begun, call, idle
+from tests.unit.engines.asking import answer, begun, call, idle
 from tests.unit.engines.completion_promises import CompletionPromises, goes_on, tokens
 
 WORDS = (
@@ -85,8 +85,12 @@ class Words:
         relay.end("length")
 
 
+def threaded(load: Callable[[], Any]) -> ThreadedEngine:
+    return ThreadedEngine(load, "spark", kind="words", limits=LimitSettings())
+
+
 async def started(load: Callable[[], Any]) -> ThreadedEngine:
-    engine = ThreadedEngine(load, "spark", kind="words", limits=LimitSettings())
+    engine = threaded(load)
     await engine.start()
     return engine
 
@@ -101,10 +105,6 @@ async def engine(words: Words) -> AsyncIterator[ThreadedEngine]:
     engine = await started(lambda: words)
     yield engine
     await engine.stop()
-
-
-class TestThreaded(ChatPromises):
-    pass
 
 
 class TestThreadedCompletions(CompletionPromises):
@@ -162,16 +162,6 @@ async def test_a_model_that_cannot_be_loaded_is_named_in_one_line() -> None:
 
     with pytest.raises(StartFailed, match="words cannot load spark: first second"):
         await started(load)
-
-
-async def test_a_stopped_engine_says_so(words: Words) -> None:
-    engine = await started(lambda: words)
-    await engine.stop()
-    await engine.stop()
-    with pytest.raises(EngineDead):
-        await engine.check_health()
-    with pytest.raises(EngineDead):
-        await engine.chat(call())
 
 
 async def test_a_model_with_a_template_of_its_own_takes_no_raw_prompt(words: Words) -> None:

@@ -7,7 +7,10 @@ import pytest
 from cluster.engines.vllm_process import threads
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of descriptors")
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(),
+    reason="this system has no /proc/self/fd, the list of a process' open descriptors that is read",
+)
 def test_a_forked_core_gives_up_the_sockets_of_its_parent() -> None:
     """A replica was killed while its core lived on: its callers waited for a connection that never closed."""
     program = """

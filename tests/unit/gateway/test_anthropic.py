@@ -278,6 +278,7 @@ async def test_a_hang_up_stops_the_generation(stream: bool) -> None:
     app = app_over(model)
     sent = [{"type": "http.request", "body": json.dumps(body(stream=stream)).encode(), "more_body": False}]
     gone = asyncio.Event()
+    told = b""
 
     async def receive() -> dict[str, Any]:
         if sent:
@@ -286,7 +287,8 @@ async def test_a_hang_up_stops_the_generation(stream: bool) -> None:
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        pass
+        nonlocal told
+        told += message.get("body", b"")
 
     scope = {"type": "http", "method": "POST", "path": PATH, "headers": [], "query_string": b"", "app": app}
     scope |= {"http_version": "1.1", "asgi": {"version": "3.0", "spec_version": "2.3"}}
@@ -295,10 +297,15 @@ async def test_a_hang_up_stops_the_generation(stream: bool) -> None:
     gone.set()
     await until(lambda: model.engine.running == 0)
     await asyncio.wait({asking})
+    assert model.engine.running == 0
+    assert (b"message_start" in told) == stream
+    assert b"message_stop" not in told
+    assert b"end_turn" not in told, "no answer was brought to its end"
 
 
 async def test_answers_are_messages_strictly(post) -> None:
-    Message.model_validate((await post()).json(), strict=True)
+    answer = Message.model_validate((await post()).json(), strict=True)
+    assert (answer.type, answer.role, answer.stop_reason) == ("message", "assistant", "end_turn")
 
 
 async def test_the_tokens_counted_are_those_an_answer_reads(claude) -> None:

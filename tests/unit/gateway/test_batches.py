@@ -24,7 +24,7 @@ from deployments.gateway.chats import Chats
 from deployments.gateway.openai import batches, files, routes
 from pipelines.batches.folder import BatchFolder
 from pipelines.batches.run import BatchJob, Workshop
-from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with
+from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with, take_routes
 from tests.unit.gateway.test_files import Owners
 
 CHAT = "/v1/chat/completions"
@@ -74,9 +74,13 @@ class Office:
         self.home = home
         self.app = FastAPI()
         errors.install(self.app)
-        self.app.include_router(routes.router(self.backends, self.settings, Chats(self.backends, self.settings)))
-        self.app.include_router(files.router(self.settings))
-        self.app.include_router(batches.router(self.settings, self.jobs))
+        chats = Chats(self.backends, self.settings)
+        take_routes(
+            self.app,
+            routes.router(self.backends, self.settings, chats),
+            files.router(self.settings, engine),
+            batches.router(self.settings, engine, self.jobs),
+        )
         self.app.add_middleware(Owners)
         self.http = client_of(self.app)
 
@@ -127,8 +131,6 @@ class Office:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("os.fsync", lambda _: None)
     opened = open_database("sqlite://")
-    monkeypatch.setattr(batches, "open_database", lambda url: opened)  # the one database of this test
-    monkeypatch.setattr(Files, "open", lambda url, home: Files(opened, home))
     yield opened
     opened.dispose()
 
@@ -165,7 +167,9 @@ async def test_embeddings_run_too(office: Office) -> None:
     made = await office.create(one, endpoint="/v1/embeddings")
     await office.work(made.id)
     output = await office.lines((await office.get(made.id)).output_file_id)
-    openai.types.CreateEmbeddingResponse.model_validate(output["x"]["response"]["body"])
+    assert (output["x"]["custom_id"], output["x"]["response"]["status_code"]) == ("x", 200)
+    answer = openai.types.CreateEmbeddingResponse.model_validate(output["x"]["response"]["body"])
+    assert (answer.model, [len(item.embedding) for item in answer.data]) == ("hash", [16])
 
 
 async def test_a_bad_file_fails_the_batch_and_not_the_call(office: Office) -> None:

@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI, Request
 
 from cluster.settings.tree import Settings
+from cluster.stores.database import engine_of
 from deployments.gateway import errors
 from deployments.gateway.openai import files
 from deployments.gateway.principal import Principal, Role
-from tests.unit.gateway.conftest import client_of, settings_with
+from tests.unit.gateway.conftest import client_of, settings_with, take_routes
 
 
 class Owners:
@@ -35,7 +36,7 @@ class Owners:
 def app_of(settings: Settings) -> FastAPI:
     app = FastAPI()
     errors.install(app)
-    app.include_router(files.router(settings))
+    take_routes(app, files.router(settings, engine_of(settings.database_url)))
     app.add_middleware(Owners)
     return app
 

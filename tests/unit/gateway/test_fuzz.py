@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.stores.experiments import Experiments
+from cluster.stores.database import open_database
 from deployments.clients import Backends
 from deployments.gateway.app import build_app
 from tests.unit.gateway.conftest import LocalEmbedder, client_of, settings_with, started
@@ -100,19 +100,18 @@ def mutations(draw: st.DrawFn, good: dict[str, Any]) -> Any:
 def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Posts one body to the whole app; one event loop for all examples."""
     home: Path = tmp_path_factory.mktemp("fuzz")
-    opened = Experiments.open("sqlite://")
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
-        patch.setattr(Experiments, "open", lambda url: opened)
+    engine = open_database("sqlite://")
+    with asyncio.Runner() as runner:
 
         async def client() -> httpx.AsyncClient:
             shelf = library(home, [("echo", Chat())], min_score=0.1)
             backends = Backends(models={"echo": await started()}, embedder=LocalEmbedder(), retriever=shelf)
-            return client_of(build_app(backends, settings_with(home=str(home))))
+            return client_of(build_app(backends, settings_with(home=str(home)), engine=engine))
 
         sender = runner.run(client())
         yield lambda path, body: runner.run(sender.post(path, content=body))
         runner.run(sender.aclose())
-        opened.close()
+        engine.dispose()
 
 
 @pytest.mark.parametrize("path", GOOD)

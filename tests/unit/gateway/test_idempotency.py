@@ -1,87 +1,19 @@
-"""`Idempotency-Key` through an app: what is sent twice runs once."""
+"""`Idempotency-Key` through an app: what is sent twice runs once. Two at once: test_idempotency_twins.py."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI, Request, UploadFile
-from starlette.responses import Response
 
 from cluster.errors import ConversationBusy, EngineFailure, Overloaded, ReplicaLost
+from cluster.stores.database import engine_of
 from cluster.stores.idempotency import IdempotentAnswers
-from deployments.gateway import errors, lifetimes
 from deployments.gateway import idempotency as module
 from deployments.gateway.idempotency import Idempotency
-from deployments.gateway.middleware import BodyLimit, RequestIds
-from deployments.gateway.principal import LOCAL
 from deployments.gateway.sent_body import IN_MEMORY_BYTES, SentBody
 from deployments.gateway.timing import Timings
 from tests.unit.gateway.conftest import app_over, client_of, started
-
-CHAT = "/v1/chat/completions"
-KEY = {"idempotency-key": "k1"}
-
-
-class Desk:
-    """Routes that count how often they run, behind the middleware. fail: raised by the next run."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        self.runs = 0
-        self.fail: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.running = asyncio.Event()
-        app = FastAPI()
-        errors.install(app)
-        app.add_api_route(CHAT, self.answer, methods=["POST"], response_model=None)
-        app.add_api_route("/v1/files", self.upload, methods=["POST"], response_model=None)
-        app.add_api_route("/v1/responses", self.stream, methods=["POST"], response_model=None)
-        app.add_api_route("/api/v1/keys", self.answer, methods=["POST"], response_model=None)
-        app.add_middleware(Idempotency, url=url, **{"wait_s": 5.0, **options})
-        app.add_middleware(BodyLimit, max_bytes=4 * IN_MEMORY_BYTES)
-        app.add_middleware(RequestIds)
-        app.add_middleware(Timings)
-        self.app = app
-        self.client = client_of(app)
-
-    async def answer(self, request: Request) -> Response:
-        body = await request.body()
-        await self._run()
-        headers = {"x-run": str(self.runs)}
-        return Response(b"%d:" % self.runs + body, status_code=201, headers=headers, media_type="text/plain")
-
-    async def upload(self, request: Request, file: UploadFile) -> Response:
-        await self._run()
-        return Response(f"{self.runs}:{file.filename}:{len(await file.read())}")
-
-    async def stream(self, request: Request) -> Response:
-        async def events() -> AsyncIterator[bytes]:
-            yield b"data: 1\n\n"
-            await self._run()
-            yield b"data: %d\n\n" % self.runs
-
-        return await lifetimes.stream(events(), timeout_s=5, headers={})
-
-    async def _run(self) -> None:
-        self.runs += 1
-        self.running.set()
-        await self.gate.wait()
-        fail, self.fail = self.fail, None
-        if fail is not None:
-            raise fail
-
-    async def post(
-        self, content: bytes = b"{}", key: str = "k1", path: str = CHAT, **options: Any
-    ) -> httpx.Response:
-        return await self.client.post(path, content=content, headers={"idempotency-key": key}, **options)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'x.db'}"
+from tests.unit.gateway.idempotent_desk import CHAT, KEY, Desk, received, replayed
 
 
 @pytest.fixture
@@ -89,10 +21,6 @@ async def desk() -> AsyncIterator[Desk]:
     made = Desk("sqlite://")
     async with made.client:
         yield made
-
-
-def replayed(response: httpx.Response) -> bool:
-    return response.headers.get("idempotency-replayed") == "true"
 
 
 async def test_the_same_request_runs_once_and_is_answered_alike(desk: Desk) -> None:
@@ -156,93 +84,6 @@ async def test_two_keys_are_refused(desk: Desk) -> None:
     assert refused.status_code == 400
 
 
-async def test_a_twin_waits_for_the_first_and_gets_its_answer(desk: Desk) -> None:
-    desk.gate.clear()
-    first = asyncio.create_task(desk.post())
-    await desk.running.wait()
-    second = asyncio.create_task(desk.post())
-    await asyncio.sleep(0.05)
-    assert not second.done()
-    desk.gate.set()
-    answers = await asyncio.gather(first, second)
-    assert [replayed(answer) for answer in answers] == [False, True]
-    assert {answer.content for answer in answers} == {b"1:{}"}
-
-
-async def test_a_twin_with_another_body_does_not_wait(desk: Desk) -> None:
-    desk.gate.clear()
-    first = asyncio.create_task(desk.post())
-    await desk.running.wait()
-    assert (await desk.post(b"other")).status_code == 409
-    desk.gate.set()
-    assert (await first).status_code == 201
-
-
-async def test_a_twin_at_another_gateway_waits_too(url: str) -> None:
-    desk, other = Desk(url), Desk(url)
-    async with desk.client, other.client:
-        desk.gate.clear()
-        first = asyncio.create_task(desk.post())
-        await desk.running.wait()
-        second = asyncio.create_task(other.post())
-        await asyncio.sleep(0.05)
-        desk.gate.set()
-        assert replayed(await second)
-        assert (await first).status_code == 201
-    assert (desk.runs, other.runs) == (1, 0)
-
-
-async def test_a_twin_runs_itself_when_the_first_fails(desk: Desk) -> None:
-    desk.gate.clear()
-    desk.fail = EngineFailure("it broke")
-    first = asyncio.create_task(desk.post())
-    await desk.running.wait()
-    second = asyncio.create_task(desk.post())
-    await asyncio.sleep(0.05)
-    desk.gate.set()
-    assert [(await first).status_code, (await second).status_code] == [500, 201]
-    assert desk.runs == 2
-
-
-async def test_a_twin_does_not_wait_for_ever() -> None:
-    desk = Desk("sqlite://", wait_s=0.05)
-    desk.gate.clear()
-    async with desk.client:
-        first = asyncio.create_task(desk.post())
-        await desk.running.wait()
-        refused = await desk.post()
-        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "idempotency_in_progress")
-        assert "x-should-retry" not in refused.headers
-        desk.gate.set()
-        assert (await first).status_code == 201
-
-
-async def test_the_claim_of_a_dead_gateway_runs_out(url: str) -> None:
-    desk = Desk(url)
-    answers = IdempotentAnswers.open(url)
-    request = {"type": "http", "headers": [], "query_string": b""}
-    with SentBody() as body:
-        await body.read(request, _received(b"{}"))
-        answer_id = IdempotentAnswers.id_of(owner=LOCAL.owner, key="k1", method="POST", path=CHAT)
-        answers.claim(answer_id, body.fingerprint, for_s=0.1)
-    answers.close()
-    async with desk.client:
-        assert (await desk.post()).status_code == 201
-    assert desk.runs == 1
-
-
-async def test_a_claim_is_renewed_while_its_request_runs(url: str) -> None:
-    desk, other = Desk(url, claim_s=0.5), Desk(url, wait_s=0.7)
-    desk.gate.clear()
-    async with desk.client, other.client:
-        first = asyncio.create_task(desk.post())
-        await desk.running.wait()
-        assert (await other.post()).json()["error"]["code"] == "idempotency_in_progress"
-        desk.gate.set()
-        await first
-    assert other.runs == 0
-
-
 @pytest.mark.parametrize("error", [EngineFailure("x"), Overloaded("x"), ReplicaLost("x"), ConversationBusy("x")])
 async def test_an_answer_that_says_not_now_is_not_kept(desk: Desk, error: Exception) -> None:
     desk.fail = error
@@ -281,44 +122,6 @@ async def test_an_answer_over_the_bound_is_sent_and_not_kept(desk: Desk, monkeyp
     monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 100)
     for run in (b"1:", b"2:"):
         assert (await desk.post(b"x" * 200)).content == run + b"x" * 200
-
-
-async def test_a_request_whose_client_hung_up_may_run_again(desk: Desk) -> None:
-    desk.gate.clear()
-    first = asyncio.create_task(desk.post())
-    await desk.running.wait()
-    first.cancel()
-    await asyncio.wait({first})
-    desk.gate.set()
-    assert (await desk.post()).content == b"2:{}"
-
-
-async def test_what_stays_is_made_though_its_client_hung_up(desk: Desk) -> None:
-    path = "/api/v1/conversations/c/messages"
-    desk.app.add_api_route(path, desk.stream, methods=["POST"], response_model=None)
-    desk.gate.clear()
-    first = asyncio.create_task(desk.post(path=path))
-    await desk.running.wait()
-    first.cancel()
-    await asyncio.wait({first})
-    second = asyncio.create_task(desk.post(path=path))
-    await asyncio.sleep(0.03)
-    desk.gate.set()
-    assert (await second).text == "data: 1\n\ndata: 1\n\n"
-    assert replayed(await second)
-    assert desk.runs == 1
-
-
-async def test_an_upload_whose_client_left_early_is_read_to_its_end(desk: Desk) -> None:
-    large = {"file": ("a.txt", b"x" * (2 * IN_MEMORY_BYTES))}
-    desk.gate.clear()
-    first = asyncio.create_task(desk.client.post("/v1/files", files=large, headers=KEY))
-    await desk.running.wait()
-    first.cancel()
-    await asyncio.wait({first})
-    desk.gate.set()
-    second = await desk.client.post("/v1/files", files=large, headers=KEY)
-    assert (second.text, replayed(second)) == (f"1:a.txt:{2 * IN_MEMORY_BYTES}", True)
 
 
 async def test_a_form_is_the_same_with_another_boundary(desk: Desk) -> None:
@@ -361,7 +164,7 @@ async def test_a_boundary_is_found_wherever_the_pieces_break(size: int) -> None:
             "headers": [(b"content-type", f'multipart/form-data; boundary="{boundary}"'.encode())],
         }
         with SentBody() as body:
-            assert await body.read(scope, _received(content, size))
+            assert await body.read(scope, received(content, size))
             return body.fingerprint
 
     assert await fingerprint("aabaab", size) == await fingerprint("another-one", 1000)
@@ -370,7 +173,7 @@ async def test_a_boundary_is_found_wherever_the_pieces_break(size: int) -> None:
 async def test_a_chat_runs_once_in_the_gateway() -> None:
     model = await started()
     app = app_over(model)
-    app.add_middleware(Idempotency, url="sqlite://", wait_s=1.0)
+    app.add_middleware(Idempotency, answers=IdempotentAnswers(engine_of("sqlite://")), wait_s=1.0)
     app.add_middleware(Timings)
     asked = {"model": "echo", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     async with client_of(app) as client:
@@ -381,13 +184,3 @@ async def test_a_chat_runs_once_in_the_gateway() -> None:
     assert replayed(second)
     assert "prefill" in first.headers["x-heliostat-timing"]
     assert "prefill" not in second.headers["x-heliostat-timing"]
-
-
-def _received(content: bytes, size: int = 10**6) -> Any:
-    pieces = [content[at : at + size] for at in range(0, len(content), size)]
-
-    async def receive() -> dict[str, Any]:
-        piece = pieces.pop(0)
-        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
-
-    return receive

@@ -16,7 +16,7 @@ from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.pictures import Pictures, Room
 from tests.unit.engines.pictures import asked, encoded, plain, url
-from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
+from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started, take_routes
 from tests.unit.gateway.picture_store import HOST, RED, Store, certified, moved, reply, serving
 
 CHAT = "/v1/chat/completions"
@@ -63,8 +63,7 @@ async def app_of(store: Store, **changes: Any) -> tuple[FastAPI, LocalModel]:
     chats = Chats(backends, settings, pictures=fetching)
     app = FastAPI()
     errors.install(app)
-    app.include_router(openai.router(backends, settings, chats))
-    app.include_router(anthropic.router(backends.models, chats))
+    take_routes(app, openai.router(backends, settings, chats), anthropic.router(backends.models, chats))
     app.add_middleware(RequestIds)
     return app, model
 

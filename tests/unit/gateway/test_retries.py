@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.errors import BadRequest, EngineFailure, HeliostatError, Overloaded, ReplicaLost
+from cluster.errors import BadRequest, EngineDead, EngineFailure, HeliostatError, Overloaded, ReplicaLost
 from cluster.types import ChatCall, ModelCard
 from deployments.gateway.retries import Retries, RetryBudget
 from tests.unit.gateway.conftest import LocalModel, app_over, client_of, started
@@ -174,3 +174,28 @@ def test_requests_that_have_left_the_window_allow_nothing() -> None:
         budget.asked(0.0)
     assert budget.take(5.0)
     assert not budget.take(10.0)
+
+
+def test_each_request_that_runs_may_be_tried_again_once_in_a_window() -> None:
+    budget = RetryBudget(share=0.2, floor=3, window_s=10)
+    assert sum(budget.take(1.0, running=16) for _ in range(40)) == 16
+    assert not budget.take(10.9, running=16)
+    assert budget.take(11.0, running=16)
+
+
+async def test_a_dead_engine_is_given_the_time_to_end_before_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("deployments.gateway.retries.asyncio.sleep", noted)
+    errors: list[HeliostatError] = [EngineDead("dead"), ReplicaLost("lost")]
+
+    async def ask() -> bytes:
+        if errors:
+            raise errors.pop(0)
+        return b"answer"
+
+    assert await Retries(chance=lambda: 0.5).whole("m", ask) == b"answer"
+    assert waits == [0.4, 0.1]

@@ -45,8 +45,11 @@ def test_an_address_of_another_machine_cannot_be_bound() -> None:
         claim(free_block(16), "203.0.113.7")
 
 
-def test_a_free_port_is_claimed_without_a_word() -> None:
-    claim(free_block(16), "127.0.0.1")
+def test_a_free_port_is_claimed_without_a_word_and_stays_free() -> None:
+    port = free_block(16)
+    for host in ("127.0.0.1", "0.0.0.0"):
+        claim(port, host)
+        assert is_free(port, host), "a claim looks, it does not take"
 
 
 def test_nobody_holds_a_free_port() -> None:

@@ -1,8 +1,8 @@
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from cluster.config import PROXY_SECRET
 from cluster.runtime import ray_node
 from cluster.runtime.loopback import here
 from cluster.runtime.ports import BLOCK
@@ -55,15 +55,12 @@ def test_the_plain_proxy_sets_nothing_of_haproxys(node: ray_node.RayNode) -> Non
     assert "RAY_SERVE_ENABLE_HA_PROXY" not in replace(node, haproxy=None).connection()
 
 
-def test_the_wrapper_moves_haproxys_own_ports_to_loopback_and_only_those(tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    config.write_text("frontend p\n    bind :20013\nfrontend h\n    bind *:8000\nlisten stats\n  bind *:20012\n")
-    wrapper = ray_node._wrap_haproxy(tmp_path, "/bin/echo", 20_000)
-    done = subprocess.run([wrapper, "-db", "-f", config, "-sf", "1"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"-db -f {config} -sf 1\n"
-    assert config.read_text() == (
-        "frontend p\n    bind 127.0.0.1:20013\nfrontend h\n    bind *:8000\nlisten stats\n  bind 127.0.0.1:20012\n"
-    )
+def test_only_haproxy_says_who_a_client_is(node: ray_node.RayNode) -> None:
+    from dataclasses import replace
+
+    found = replace(node, proxy_secret="s").environment({"FORWARDED_ALLOW_IPS": "*", PROXY_SECRET: "another's"})
+    assert (found["FORWARDED_ALLOW_IPS"], found[PROXY_SECRET]) == ("", "s")
+    assert node.environment({PROXY_SECRET: "another's"})[PROXY_SECRET] == ""
 
 
 def test_the_token_is_for_the_owner_only_and_new_each_time(tmp_path: Path) -> None:

@@ -73,6 +73,31 @@ def test_a_model_may_have_another_name() -> None:
     assert found.memory == model(id="qwen2.5-0.5b-instruct").memory
 
 
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("smollm2", "smollm2-135m-instruct"),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2-135m-instruct"),
+        ("Moondream", "moondream2"),
+        ("mistral", "mistral-7b-instruct"),
+        ("LLaVA", "llava-1.5-7b"),
+        ("phi-3.5-vision", "phi-3.5-vision-instruct"),
+        ("smolvlm", "smolvlm-256m-instruct"),
+        ("smolvlm2", "smolvlm2-256m-video-instruct"),
+    ],
+)
+def test_an_alias_means_the_same_model_and_stays_what_clients_call_it(name: str, entry: str) -> None:
+    found, meant = model(id=name), model(id=entry)
+    assert found.id == name
+    assert found.model_copy(update={"id": entry}) == meant
+    assert found.memory == meant.memory
+
+
+def test_no_two_models_share_a_name() -> None:
+    names = [name.casefold() for entry in ENTRIES for name in entry.names]
+    assert len(names) == len(set(names))
+
+
 def test_another_engine_runs_the_same_model() -> None:
     found = model(id="smollm2-135m-instruct", engine={"kind": "transformers"})
     assert isinstance(found.engine, TransformersSettings)
@@ -89,9 +114,9 @@ def test_a_fake_of_the_same_name_is_a_fake_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"id": "SmolLM2-135M"}, "did you mean smollm2-135m-instruct?"),
-        ({"id": "HuggingFaceTB/SmolVLM-256M-Instruct"}, "did you mean smolvlm-256m-instruct?"),
-        ({"id": "assistant", "catalog": "moondream"}, "did you mean moondream2?"),
+        ({"id": "SmolLM2-135M-Instrct"}, "did you mean smollm2-135m-instruct?"),
+        ({"id": "HuggingFaceTB/SmolVLM-256M-Instuct"}, "did you mean smolvlm-256m-instruct?"),
+        ({"id": "assistant", "catalog": "moondream3"}, "did you mean moondream2?"),
         ({"id": "zzz"}, "it has spark-chat, "),
         ({"id": "zzz"}, "needs an engine"),
         ({}, "models.0.id"),

@@ -19,8 +19,8 @@ def test_every_shipped_config_loads(path: Path) -> None:
     assert config.application == "heliostat"
 
 
-def test_the_four_configs_are_there() -> None:
-    assert [path.stem for path in CONFIGS] == ["cluster", "demo", "gpu-node", "laptop"]
+def test_the_configs_are_there() -> None:
+    assert [path.stem for path in CONFIGS] == ["cluster", "demo", "gguf", "gpu-node", "laptop", "remote"]
 
 
 def test_resolved_settings_survive_the_way_through_serves_args() -> None:

@@ -4,28 +4,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import cluster
 
 ROOT = Path(__file__).parents[3]
 
 
-def loaded_by(module: str) -> set[str]:
-    code = f"import {module}, sys; print(' '.join(sys.modules))"
+# Each may load what those before it load, and of that no more than it is allowed itself.
+MODULES = {
+    "cluster.types": {"ray", "torch", "numpy", "fastapi", "pydantic"},
+    "cluster.config, cluster.engines.factory, cluster.engines.scripted, cluster.library.library": {
+        "ray", "torch", "fastapi", "vllm", "transformers",
+    },
+    "deployments.gateway.openai.routes": {"ray", "torch", "vllm", "transformers"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """Which packages are loaded after each line of imports, one after the other in one process."""
+    code = "import sys\n" + "".join(f"import {line}\nprint(*sys.modules)\n" for line in MODULES)
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in run.stdout.split()}
+    found = [{name.split(".")[0] for name in line.split()} for line in run.stdout.splitlines()]
+    return dict(zip(MODULES, found, strict=True))
 
 
-def test_types_load_neither_ray_nor_torch() -> None:
-    assert not loaded_by("cluster.types") & {"ray", "torch", "numpy", "fastapi", "pydantic"}
-
-
-def test_settings_engines_and_stores_load_neither_ray_nor_torch() -> None:
-    modules = "cluster.config, cluster.engines.factory, cluster.engines.scripted"
-    assert not loaded_by(modules) & {"ray", "torch", "fastapi", "vllm", "transformers"}
-
-
-def test_the_gateway_loads_no_engine_library() -> None:
-    assert not loaded_by("deployments.gateway.openai.routes") & {"ray", "torch", "vllm", "transformers"}
+@pytest.mark.parametrize("line", MODULES)
+def test_importing_ours_loads_nothing_heavy(loaded: dict[str, set[str]], line: str) -> None:
+    assert not loaded[line] & MODULES[line]
 
 
 def test_cluster_is_ours_and_not_the_package_of_that_name() -> None:

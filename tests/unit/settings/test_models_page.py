@@ -29,7 +29,7 @@ def _row(entry: catalog.CatalogModel) -> str:
     assert model.memory is not None
     linked = entry.source if "/" not in entry.source else f"[{entry.source}]({_address(entry)})"
     cells = [
-        f"`- id: {entry.id}`",
+        f"`- id: {entry.id}`" + (f", also {', '.join(entry.aliases)}" if entry.aliases else ""),
         f"{entry.about}: {linked}",
         ", ".join(entry.capabilities),
         f"{entry.parameters / 1e6:,.1f} M" if entry.parameters < 1e9 else f"{entry.parameters / 1e9:.2f} G",

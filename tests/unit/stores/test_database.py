@@ -1,23 +1,18 @@
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine
 
-from cluster.errors import Conflict, ExperimentNotFound, SettingsError
+from cluster.errors import Conflict, ExperimentNotFound
 from cluster.stores.database import now, open_database
 from cluster.stores.experiments import CANCELLED, COMPLETED, FAILED, RUNNING, Experiment, Experiments, Standing
 
 SPEC = '{"models": ["m"]}'
 
 
-@pytest.fixture(params=["memory", "file"])
-def experiments(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'deep' / 'x.db'}"
-    opened = Experiments.open(url)
-    yield opened
-    opened.close()
+@pytest.fixture
+def experiments(database: Engine) -> Experiments:
+    return Experiments(database)
 
 
 def make(experiments: Experiments, run_id: str = "r1") -> Experiment:
@@ -111,50 +106,33 @@ def test_the_pace_is_that_of_the_same_models(experiments: Experiments) -> None:
     assert experiments.pace(["other"]) is None
 
 
-def test_of_many_starts_at_once_one_wins(tmp_path: Path) -> None:
-    experiments = Experiments.open(f"sqlite:///{tmp_path / 'x.db'}")
-    made = make(experiments)
+@pytest.mark.parametrize("same", [True, False], ids=["one", "of the same cells"])
+def test_of_many_starts_at_once_one_wins(shared_url: str, *, same: bool) -> None:
+    engine = open_database(shared_url)
+    experiments = Experiments(engine)
+    made = [make(experiments).id for _ in range(1 if same else 16)]
 
     def start(number: int) -> bool:
         try:
-            experiments.claim(made.id, f"job-{number}")
+            experiments.claim(made[number % len(made)], f"job-{number}")
         except Conflict:
             return False
         return True
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(start, range(16))) == 1
-    experiments.close()
-
-
-def test_many_may_create_and_fill_one_database_together(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'x.db'}"
-
-    def open_and_write(_: int) -> None:
-        experiments = Experiments.open(url)  # an engine, and so connections, of its own
-        for _ in range(3):
-            make(experiments)
-        experiments.close()
-
-    with ThreadPoolExecutor(6) as threads:
-        list(threads.map(open_and_write, range(6)))
-    experiments = Experiments.open(url)
-    assert experiments.page(limit=1, offset=0)[0] == 18
-    experiments.close()
-
-
-def test_a_file_database_is_durable_and_lets_readers_read(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
-    with engine.connect() as connection:
-        pragmas = {
-            name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")
-        }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
-    assert "batch_experiments" in inspect(engine).get_table_names()
     engine.dispose()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuch://x", "sqlite:////proc/none/x.db"])
-def test_a_url_that_cannot_be_used_is_a_settings_error(url: str) -> None:
-    with pytest.raises(SettingsError, match=r"stores\.database"):
-        open_database(url)
+def test_many_may_create_and_fill_one_database_together(shared_url: str) -> None:
+    def open_and_write(_: int) -> None:
+        engine = open_database(shared_url)  # an engine, and so connections, of its own
+        for _ in range(3):
+            make(Experiments(engine))
+        engine.dispose()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(open_and_write, range(6)))
+    engine = open_database(shared_url)
+    assert Experiments(engine).page(limit=1, offset=0)[0] == 18
+    engine.dispose()

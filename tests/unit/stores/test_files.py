@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, update
 
 from cluster.errors import UploadNotFound
 from cluster.stores import files as store
@@ -16,8 +16,8 @@ from cluster.stores.files import Files, StoredFile, files, new_id
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Files:
-    return Files.open("sqlite://", tmp_path)
+def kept(database: Engine, tmp_path: Path) -> Files:
+    return Files(database, tmp_path)
 
 
 def put(kept: Files, content: bytes = b"abc", *, owner: str = "ann", purpose: str = "batch") -> StoredFile:

@@ -1,21 +1,18 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from cluster.stores.database import now
+from cluster.stores.database import now, open_database
 from cluster.stores.idempotency import Claimed, IdempotentAnswers, Stored
 
 SOON = timedelta(hours=1)
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> Iterator[IdempotentAnswers]:
-    opened = IdempotentAnswers.open(f"sqlite:///{tmp_path / 'x.db'}")
-    yield opened
-    opened.close()
+def answers(database: Engine) -> IdempotentAnswers:
+    return IdempotentAnswers(database)
 
 
 def claimed(answers: IdempotentAnswers, fingerprint: str = "f", for_s: float = 30) -> str:
@@ -24,9 +21,12 @@ def claimed(answers: IdempotentAnswers, fingerprint: str = "f", for_s: float = 3
     return got.claim
 
 
-def test_of_twins_one_claims(answers: IdempotentAnswers) -> None:
+def test_of_twins_one_claims(shared_url: str) -> None:
+    engine = open_database(shared_url)
+    answers = IdempotentAnswers(engine)
     with ThreadPoolExecutor(4) as threads:
         got = list(threads.map(lambda _: answers.claim("id", "f", for_s=30), range(8)))
+    engine.dispose()
     assert sum(isinstance(one, Claimed) for one in got) == 1
     assert got.count(Stored(fingerprint="f")) == 7
 

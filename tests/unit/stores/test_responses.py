@@ -1,8 +1,8 @@
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from cluster.errors import ResponseNotFound
 from cluster.stores.responses import LOST, Ending, Responses, StoredResponse
@@ -11,12 +11,9 @@ MOMENT = datetime(2030, 1, 1, tzinfo=UTC)
 PATIENCE = timedelta(minutes=10)
 
 
-@pytest.fixture(params=["memory", "file"])
-def responses(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'x.db'}"
-    opened = Responses.open(url)
-    yield opened
-    opened.close()
+@pytest.fixture
+def responses(database: Engine) -> Responses:
+    return Responses(database)
 
 
 def stored(identity: str = "resp_1", **fields: Any) -> StoredResponse:

@@ -1,10 +1,8 @@
 """Conversations and stream sessions in the database: what two gateways may do to one, and what they may not."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -22,10 +20,8 @@ DONE = Ending(status=COMPLETED, finish_reason="stop", prompt_tokens=1, tokens=3,
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = open_database("sqlite://")
-    yield engine
-    engine.dispose()
+def engine(database: Engine) -> Engine:
+    return database
 
 
 @pytest.fixture
@@ -105,8 +101,8 @@ def test_nothing_of_a_refused_session_stays(sessions: StreamSessions, talks: Con
     assert begin(sessions).status == ACTIVE, "the conversation is free"
 
 
-def test_of_threads_that_begin_at_once_one_wins(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+def test_of_threads_that_begin_at_once_one_wins(shared_url: str) -> None:
+    engine = open_database(shared_url)
     Conversations(engine).create(id="c", owner="me", values={})
     sessions = StreamSessions(engine)
 

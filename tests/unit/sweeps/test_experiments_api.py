@@ -1,15 +1,16 @@
 """The experiments API over a database in memory and jobs that a test ends by hand: no Ray, no sockets."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
 from cluster.config import resolve
 from cluster.errors import ClusterError, NotFound
-from cluster.stores.database import now
+from cluster.stores.database import now, open_database
 from cluster.stores.experiments import COMPLETED, Experiments, Standing
 from deployments.gateway import errors, experiments
 from tests.unit.sweeps.test_spec import BATCH, SPEC
@@ -44,19 +45,23 @@ def jobs() -> Jobs:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Any:
-    opened = Experiments.open("sqlite://")
-    monkeypatch.setattr(Experiments, "open", lambda url: opened)  # the one database of this test
-    yield opened
-    opened.close()
+def database() -> Iterator[Engine]:
+    engine = open_database("sqlite://")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-async def api(jobs: Jobs, store: Experiments) -> AsyncIterator[httpx.AsyncClient]:
+def store(database: Engine) -> Experiments:
+    return Experiments(database)
+
+
+@pytest.fixture
+async def api(jobs: Jobs, database: Engine) -> AsyncIterator[httpx.AsyncClient]:
     settings = resolve({"models": [{"id": "gpt-4", "engine": {"kind": "scripted"}}]}, {})
     app = FastAPI()
     errors.install(app)
-    app.include_router(experiments.router(settings, {"gpt-4": None}, jobs))  # type: ignore[dict-item]
+    app.include_router(experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/experiments") as client:
         yield client

@@ -11,6 +11,7 @@ import logging
 from pydantic_core import from_json
 
 from cluster.errors import GenerationTimeout, HeliostatError, Overloaded
+from deployments.gateway.auth.guard import Guard
 from deployments.gateway.chats import Chats
 from deployments.gateway.errors import internal
 from deployments.gateway.openai.responses import output
@@ -57,7 +58,11 @@ class Background:
         await adding
         work = asyncio.ensure_future(self._chats.whole(turn.chat))
         try:
-            if not await self._watched(turn.begun["id"], work):
+            with Guard(work.cancel) as guard:  # it outlives its request, and not the key of it
+                wanted = await self._watched(turn.begun["id"], work)
+            if guard.lost is not None:
+                raise guard.lost
+            if not wanted:
                 return
             body = output.answered(turn.begun, from_json(work.result()), len(turn.items))
         except Exception as error:  # noqa: BLE001 - nobody waits for it: the stored response says what went wrong

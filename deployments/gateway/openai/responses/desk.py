@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json, to_json
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,9 +27,9 @@ STREAM_GRACE_S = 5.0  # a stream ends itself in time, with this API's own event;
 class Desk:
     """Answers, stores, lists and forgets responses. watch_s: as in Background."""
 
-    def __init__(self, settings: Settings, chats: Chats, *, watch_s: float = 1.0) -> None:
+    def __init__(self, settings: Settings, chats: Chats, engine: Engine, *, watch_s: float = 1.0) -> None:
         self._chats = chats
-        self.keeper = Keeper(settings, chats.timeout_s)
+        self.keeper = Keeper(engine, settings, chats.timeout_s)
         self._background = Background(chats, self.keeper, most=settings.responses.max_background, watch_s=watch_s)
 
     async def create(self, request: Request) -> Response:

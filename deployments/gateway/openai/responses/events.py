@@ -88,6 +88,8 @@ class Events:
             if told := data.get("error"):
                 raise _told(told)
             self._usage = data.get("usage") or self._usage
+            if (model := data.get("model", self._body["model"])) != self._body["model"]:
+                self._body = {**self._body, "model": model}  # a fallback answers
             for choice in data["choices"]:
                 self._take(choice, due)
         self._flush(due)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from sqlalchemy import Engine
+
 from cluster.errors import ResponseNotFound
 from cluster.settings.tree import Settings
 from cluster.stores.database import now
@@ -23,15 +25,13 @@ PRUNE_EVERY_S = 3600.0
 
 
 class Keeper:
-    """The responses of the settings' database, which the first call opens. timeout_s: of a generation."""
+    """The responses of a database. timeout_s: of a generation."""
 
-    def __init__(self, settings: Settings, timeout_s: float) -> None:
-        self._url = settings.database_url
+    def __init__(self, engine: Engine, settings: Settings, timeout_s: float) -> None:
+        self._responses = Responses(engine)
         self._kept_for = timedelta(days=settings.responses.keep_days)
         self._longest = settings.limits.max_messages
         self._patience = timedelta(seconds=timeout_s + GRACE_S)
-        self._responses: Responses | None = None
-        self._opening = asyncio.Lock()
         self._writer = Writer(lambda changes: self._do(lambda stored: stored.write(changes)))
         self._writes: set[asyncio.Task[None]] = set()
         self._pruned_at: float | None = None
@@ -102,10 +102,6 @@ class Keeper:
             logger.info("forgot %d responses older than %s", gone, self._kept_for)
 
     async def _do(self, work: Callable[[Responses], Result]) -> Result:
-        if self._responses is None:
-            async with self._opening:
-                if self._responses is None:
-                    self._responses = await asyncio.to_thread(Responses.open, self._url)
         return await asyncio.to_thread(work, self._responses)
 
 

@@ -85,6 +85,7 @@ def answered(body: Body, answer: Mapping[str, Any], first_place: int) -> Body:
         function = call["function"]
         item = call_item(identity, COMPLETED, call["id"], function["name"])
         output.append({**item, "arguments": function["arguments"]})
+    body = {**body, "model": answer.get("model") or body["model"]}  # a fallback may have answered
     return finished(body, output, choice["finish_reason"], answer.get("usage"))
 
 

@@ -6,9 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from cluster.errors import UnsupportedParameter
-from cluster.settings.tree import Settings
 from deployments.gateway.bodies import json_body
-from deployments.gateway.chats import Chats
 from deployments.gateway.openai.responses.desk import Desk
 from deployments.gateway.openai.responses.wire import ResponseRequest
 
@@ -18,10 +16,9 @@ Order = Annotated[Literal["asc", "desc"], Query()]
 After = Annotated[str | None, Query(max_length=128, description="The item before the page.")]
 
 
-def router(settings: Settings, chats: Chats, desk: Desk | None = None) -> APIRouter:
-    """The routes under `/v1/responses`. desk: the settings' own, unless a test brings another."""
+def router(desk: Desk) -> APIRouter:
+    """The routes under `/v1/responses`."""
     routes = APIRouter(prefix="/v1/responses", tags=["OpenAI"])
-    desk = desk or Desk(settings, chats)
 
     @routes.post(
         "", summary="A response, whole, streamed or in the background", openapi_extra=json_body(ResponseRequest)

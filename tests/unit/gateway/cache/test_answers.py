@@ -1,120 +1,19 @@
 """The response cache through the app: what is asked twice is generated once, and never for somebody else."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
 from deployments.clients import Backends
-from deployments.gateway import errors
 from deployments.gateway.cache.build import open_caches
-from deployments.gateway.cache.http import CacheHeaders
-from deployments.gateway.cache.keys import chat_key, embedding_key
+from deployments.gateway.cache.keys import IRRELEVANT, chat_key, embedding_key
 from deployments.gateway.chats import Chats
-from deployments.gateway.middleware import RequestIds
-from deployments.gateway.openai import routes as openai
 from deployments.gateway.principal import LOCAL
-from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with, started
-
-ASKED = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}], "temperature": 0}
-
-
-class Counted(LocalModel):
-    """A model that knows how often it was asked, and whose revision can change."""
-
-    asked = 0
-    revision = "r"
-
-    async def card(self) -> ModelCard:
-        return replace(await super().card(), revision=self.revision)
-
-    async def chat(self, call: ChatCall) -> bytes:
-        self.asked += 1
-        return await super().chat(call)
-
-    def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
-        self.asked += 1
-        return super().stream(call)
-
-
-class CountedEmbedder(LocalEmbedder):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inputs: list[Any] = []
-
-    async def embed(self, call: EmbeddingCall) -> Embeddings:
-        self.inputs += call.inputs
-        return await super().embed(call)
-
-
-class Owners:
-    """In place of authentication: `x-owner` says who asks."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            owner = dict(scope["headers"]).get(b"x-owner", b"local").decode()
-            scope.setdefault("state", {})["principal"] = replace(LOCAL, owner=owner)
-        await self._app(scope, receive, send)
-
-
-class House:
-    """A gateway with a cache. asked: how often its model was."""
-
-    def __init__(self, model: Counted, **cache: Any) -> None:
-        self.model = model
-        self.embedder = CountedEmbedder()
-        settings = settings_with(cache={"enabled": True, **cache})
-        backends = Backends(models={"echo": model}, embedder=self.embedder)
-        app = FastAPI()
-        errors.install(app)
-        self.chats = Chats(backends, settings, caches=open_caches(settings))
-        app.include_router(openai.router(backends, settings, self.chats))
-        for middleware in (CacheHeaders, Owners, RequestIds):
-            app.add_middleware(middleware)  # type: ignore[arg-type]
-        self.client = client_of(app)
-
-    async def ask(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-        return await self._post("/v1/chat/completions", {**ASKED, **fields}, headers)
-
-    async def embed(self, given: Any, headers: dict[str, str] | None = None) -> httpx.Response:
-        return await self._post("/v1/embeddings", {"model": "hash", "input": given}, headers)
-
-    async def _post(self, path: str, body: Any, headers: dict[str, str] | None) -> httpx.Response:
-        response = await self.client.post(path, json=body, headers=headers)
-        assert self.chats.caches is not None
-        await self.chats.caches.answers.settled()
-        await self.chats.caches.vectors.settled()
-        return response
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    made = House(Counted((await started()).engine))
-    async with made.client:
-        yield made
-
-
-def outcome(response: httpx.Response) -> str | None:
-    return response.headers.get("x-heliostat-cache")
-
-
-def chunks(response: httpx.Response) -> list[dict[str, Any]]:
-    assert response.text.endswith("data: [DONE]\n\n")
-    return [json.loads(event.removeprefix("data: ")) for event in response.text.split("\n\n")[:-2]]
-
-
-def said(response: httpx.Response) -> str:
-    return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks(response) if c["choices"])
+from deployments.gateway.wire import ChatRequest
+from tests.unit.gateway.cache.house import ASKED, Counted, House, chunks, outcome, said
+from tests.unit.gateway.conftest import settings_with, started
 
 
 async def test_the_same_request_is_generated_once(house: House) -> None:
@@ -178,9 +77,16 @@ async def test_a_request_that_differs_is_another(house: House, change: dict[str,
     assert outcome(await house.ask(**change)) == "miss"
 
 
-async def test_who_asks_for_whom_and_notes_do_not_matter(house: House) -> None:
+async def test_labels_and_what_is_done_anyway_do_not_matter(house: House) -> None:
     await house.ask()
     assert outcome(await house.ask(user="u", metadata={"a": "b"}, top_p=None)) == "hit"
+    labels = {"prompt_cache_key": "p", "safety_identifier": "s"}
+    anyway = {"store": False, "service_tier": "auto", "modalities": ["text"]}
+    assert outcome(await house.ask(**labels, **anyway)) == "hit"
+
+
+def test_every_field_that_is_irrelevant_is_one_of_a_request() -> None:
+    assert set(ChatRequest.model_fields) >= IRRELEVANT
 
 
 async def test_several_choices_are_replayed(house: House) -> None:
@@ -246,15 +152,9 @@ async def test_a_new_revision_has_no_old_answers() -> None:
     house = House(old)
     async with house.client:
         await house.ask()
-        house.chats._lost("echo")
+        house.chats._stale.add("echo")
         old.revision = "r2"
         assert outcome(await house.ask()) == "miss"
-
-
-async def test_twins_at_once_are_both_answered(house: House) -> None:
-    answers = await asyncio.gather(*(house.ask() for _ in range(5)))
-    assert all(answer.status_code == 200 for answer in answers)
-    assert outcome(await house.ask()) == "hit"
 
 
 async def test_each_text_is_embedded_once(house: House) -> None:

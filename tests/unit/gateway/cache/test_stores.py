@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deployments.gateway.cache.memory import ENTRY_BYTES, MemoryStore
-from deployments.gateway.cache.redis import PAUSE_S, PREFIX, RedisStore
+from deployments.gateway.cache.redis import RedisStore
+from deployments.gateway.cache.redis_link import PAUSE_S, PREFIX, RedisLink
 from tests.unit.gateway.cache.tiny_redis import TinyRedis
 
 
@@ -77,7 +78,8 @@ async def server() -> AsyncIterator[TinyRedis]:
 @pytest.fixture
 async def redis(server: TinyRedis) -> AsyncIterator[RedisStore]:
     clock = Clock()
-    store = RedisStore(server.url, max_entry_bytes=100, ttl_s=1.5, clock=clock)  # type: ignore[attr-defined]
+    link = RedisLink(server.url, clock=clock)  # type: ignore[attr-defined]
+    store = RedisStore(link, max_entry_bytes=100, ttl_s=1.5)
     store.clock = clock  # type: ignore[attr-defined]
     yield store
     await store.close()
@@ -85,7 +87,8 @@ async def redis(server: TinyRedis) -> AsyncIterator[RedisStore]:
 
 async def test_redis_gives_back_what_another_gateway_put(server: TinyRedis, redis: RedisStore) -> None:
     await redis.put({"a": b"1", "b": b"\xff\x00", "large": b"x" * 101})
-    other = RedisStore(server.url, max_entry_bytes=100, ttl_s=1.5)  # type: ignore[attr-defined]
+    link = RedisLink(server.url)  # type: ignore[attr-defined]
+    other = RedisStore(link, max_entry_bytes=100, ttl_s=1.5)
     assert await other.get(["a", "b", "large", "x"]) == [b"1", b"\xff\x00", None, None]
     await other.close()
 
@@ -108,7 +111,7 @@ async def test_while_redis_is_away_everything_is_a_miss_and_nobody_waits(
 
 
 async def test_redis_is_asked_again_after_a_while(server: TinyRedis, redis: RedisStore) -> None:
-    redis._away_until = PAUSE_S
+    redis._link._away_until = PAUSE_S
     await redis.put({"a": b"1"})
     assert server.commands == []
     redis.clock.now = PAUSE_S  # type: ignore[attr-defined]

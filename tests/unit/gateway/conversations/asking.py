@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.settings.tree import Settings
+from cluster.stores.database import engine_of
 from deployments.clients import Backends, ChatModel
 from deployments.gateway import errors
 from deployments.gateway.chats import Chats
@@ -55,7 +56,7 @@ class Gateway:
         backends = Backends(models={"echo": model, **others})
         self.app = FastAPI()
         errors.install(self.app)
-        router = routes.router(backends, settings, Chats(backends, settings))
+        router = routes.router(backends, settings, Chats(backends, settings), engine_of(settings.database_url))
         self.app.router.routes += router.routes  # `include_router` makes each again, which takes as long as a test
         self.app.router.lifespan_context = router.lifespan_context
         self.app.add_middleware(Owners)

@@ -109,11 +109,15 @@ async def test_a_reader_at_another_gateway_keeps_it_going(tmp_path: Path) -> Non
 
 async def test_a_hang_up_of_who_waits_for_the_whole_answer_stops_it_too() -> None:
     gateway, model = await endless(quick_settings(resume_grace_s=0.02))
-    asking = gateway.stream(await gateway.conversation(), SPOKEN, stream=False)
+    conversation = await gateway.conversation()
+    asking = gateway.stream(conversation, SPOKEN, stream=False)
     await until(lambda: model.engine.running == 1)
     asking._gone.set()
     await until(lambda: model.engine.running == 0)
     await asyncio.wait({asking._task})
+    answer = (await gateway.said(conversation))[1]
+    assert (answer["role"], answer["status"]) == ("assistant", "terminated")
+    assert asking.text == "", "nobody was told a whole answer"
 
 
 async def test_an_engine_that_fails_half_way_leaves_the_half_and_its_reason() -> None:
@@ -230,7 +234,7 @@ async def begun_by_the_dead(settings: Settings, conversation: str) -> str:
         title="x",
         seen=0,
     )
-    records = Records(settings)
+    records = Records(open_database(settings.database_url), settings)
     ids = (new_id("msg"), new_id("msg"), new_id("strm"))
     made = await records.do(
         lambda stores: stores.sessions.begin(question, ids=ids, gateway=records.gateway, max_active=9, kept=9)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from cluster.engines.chat_request import PARAMETERS
 from cluster.settings.tree import Settings
+from cluster.stores.database import engine_of, open_database
 from cluster.stores.responses import Responses
 from cluster.types import Capabilities, ChatCall, Health, ModelCard, Task
 from deployments.clients import Backends, ChatModel
@@ -23,7 +24,7 @@ from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai.responses import routes
 from deployments.gateway.openai.responses.desk import Desk
 from deployments.gateway.principal import Principal, Role
-from tests.unit.gateway.conftest import client_of, settings_with, started
+from tests.unit.gateway.conftest import client_of, settings_with, started, take_routes
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 PATH = "/v1/responses"
@@ -71,14 +72,14 @@ class Told:
 
 def desk_over(model: ChatModel, settings: Settings) -> tuple[Desk, Chats]:
     chats = Chats(Backends(models={"echo": model}), settings)
-    return Desk(settings, chats, watch_s=0.01), chats
+    return Desk(settings, chats, engine_of(settings.database_url), watch_s=0.01), chats
 
 
 def app_over(model: ChatModel, settings: Settings) -> FastAPI:
-    desk, chats = desk_over(model, settings)
+    desk, _ = desk_over(model, settings)
     app = FastAPI()
     errors.install(app)
-    app.include_router(routes.router(settings, chats, desk))
+    take_routes(app, routes.router(desk))
     app.add_middleware(RequestIds)
     app.add_middleware(Owners)
     app.state.desk = desk
@@ -89,7 +90,7 @@ def app_over(model: ChatModel, settings: Settings) -> FastAPI:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database file with its tables; making them takes longer than most tests."""
     path = tmp_path_factory.mktemp("empty") / "x.db"
-    Responses.open(f"sqlite:///{path}").close()
+    open_database(f"sqlite:///{path}").dispose()
     return path.read_bytes()
 
 
@@ -103,9 +104,9 @@ def database(empty_database: bytes, tmp_path: Path) -> str:
 @pytest.fixture
 def stored(database: str) -> Any:
     """The same database as another process sees it."""
-    opened = Responses.open(database)
-    yield opened
-    opened.close()
+    engine = open_database(database)
+    yield Responses(engine)
+    engine.dispose()
 
 
 @pytest.fixture

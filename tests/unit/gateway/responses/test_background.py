@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import InvalidApiKey
+from deployments.gateway.auth.guard import ASKER, Asker
 from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
 from tests.unit.gateway.responses.conftest import PATH, app_over, checked
 
@@ -54,6 +56,25 @@ async def test_one_over_its_time_fails_and_stops(gateway) -> None:
     async with gateway(model, limits={"generation_timeout_ms": 50}) as client:
         response = await ended(client, await begun(client))
     assert response.status == "failed"
+    assert model.engine.running == 0
+
+
+async def test_one_whose_key_was_revoked_fails_and_stops(gateway) -> None:
+    revoked = asyncio.Event()
+
+    async def confirm() -> None:
+        if revoked.is_set():
+            raise InvalidApiKey("revoked")
+
+    model = await started(token_delay_s=0.05, tokens=60)
+    async with gateway(model) as client:
+        token = ASKER.set(Asker(confirm=confirm, every_s=0.005))
+        response_id = await begun(client)
+        ASKER.reset(token)
+        await until(lambda: model.engine.running == 1)
+        revoked.set()
+        response = await ended(client, response_id)
+    assert (response.status, response.error.message) == ("failed", "revoked")
     assert model.engine.running == 0
 
 

@@ -1,0 +1,51 @@
+"""What a provider says of a model: its context, whether it sees pictures, whether it calls functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ASSUMED_CONTEXT = 8192  # tokens, where neither provider nor config says: prompts that we make ourselves fit in it
+LEAST_CONTEXT = 16
+CONTEXT_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """None is what it does not say."""
+
+    context_length: int | None = None
+    images: bool | None = None
+    tools: bool | None = None
+
+
+def of_listed(data: Any, model: str) -> Facts:
+    """What an OpenAI-compatible `/models` says of one model, in the words of several providers."""
+    listed = data.get("data") if isinstance(data, Mapping) else None
+    entries = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    entry = next((one for one in entries if one.get("id") == model), None)
+    if entry is None:
+        return Facts()
+    told = entry.get("capabilities")
+    context = next((size for name in CONTEXT_NAMES if (size := length(entry.get(name)))), None)
+    if isinstance(told, list):  # as we ourselves list them
+        return Facts(context_length=context, images="vision" in told, tools="tools" in told)
+    if isinstance(told, Mapping):
+        return Facts(
+            context_length=context, images=_flag(told.get("vision")), tools=_flag(told.get("function_calling"))
+        )
+    architecture, honoured = entry.get("architecture"), entry.get("supported_parameters")
+    seen = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
+    return Facts(
+        context_length=context,
+        images="image" in seen if isinstance(seen, list) else None,
+        tools="tools" in honoured if isinstance(honoured, list) else None,
+    )
+
+
+def length(value: Any) -> int | None:
+    """A context length, None for what is none."""
+    return value if isinstance(value, int) and LEAST_CONTEXT <= value < 2**31 else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,112 @@
+"""How a model comes and goes in Ray Serve: an application of its own, without a route."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from cluster.catalog import deployment_name
+from cluster.errors import LoadFailed
+from cluster.runtime.readiness import root_cause
+from cluster.serve_errors import translate
+from cluster.settings.models import ModelSettings
+from cluster.types import Health, ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ray.serve import Application
+
+PREFIX = "model-"
+LOOK_S = 0.25
+
+
+class Deployer(Protocol):
+    """What the manager needs of Serve."""
+
+    async def load(self, model: ModelSettings) -> None:
+        """Return when the model answers. Raises LoadFailed with the reason; nothing of it is left then."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Return when the model's replicas are gone and their memory is free."""
+        ...
+
+    async def health(self, name: str) -> Health:
+        """How a replica is; `memory_gib` among its figures."""
+        ...
+
+    async def loaded(self) -> tuple[str, ...]:
+        """The models that are loaded, also by a manager that is no more."""
+        ...
+
+
+def application_of(name: str) -> str:
+    """The Serve application of a model."""
+    return PREFIX + deployment_name(name)
+
+
+class ServeDeployer:
+    """Loads models as applications of the Serve cluster that this process belongs to."""
+
+    def __init__(self, build: "Callable[[ModelSettings], Application]") -> None:
+        self._build = build
+
+    async def load(self, model: ModelSettings) -> None:
+        """Deploy it, and wait for its replicas."""
+        from ray import serve
+
+        name = application_of(model.id)
+        try:
+            await asyncio.to_thread(serve.run, self._build(model), name=name, route_prefix=None)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.unload(model.id))
+            raise
+        except Exception as error:
+            reason = root_cause(await asyncio.to_thread(_message_of, name) or str(error))
+            await self.unload(model.id)
+            raise LoadFailed(f"{model.id} could not be loaded: {reason}", param="model") from error
+
+    async def unload(self, name: str) -> None:
+        """Delete the application, and wait until it is gone."""
+        from ray import serve
+
+        application = application_of(name)
+        await asyncio.to_thread(serve.delete, application, _blocking=False)
+        while application in (await asyncio.to_thread(serve.status)).applications:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(LOOK_S)
+
+    async def health(self, name: str) -> Health:
+        """Of one replica."""
+        from ray import serve
+
+        handle: Any = await asyncio.to_thread(serve.get_app_handle, application_of(name))
+        try:
+            return cast(Health, await handle.health.remote())
+        except Exception as error:
+            raise translate(error) from error
+
+    async def loaded(self) -> tuple[str, ...]:
+        """What runs in Serve under our names; an application that does not run is taken away."""
+        from ray import serve
+
+        found: list[str] = []
+        for name, status in (await asyncio.to_thread(serve.status)).applications.items():
+            if not name.startswith(PREFIX):
+                continue
+            if status.status != "RUNNING":
+                await asyncio.to_thread(serve.delete, name, _blocking=False)
+                continue
+            handle: Any = await asyncio.to_thread(serve.get_app_handle, name)
+            card: ModelCard = await handle.card.remote()
+            found.append(card.id)
+        return tuple(found)
+
+
+def _message_of(application: str) -> str:
+    """What Serve says of an application that could not be deployed."""
+    from ray import serve
+
+    status = serve.status().applications.get(application)
+    if status is None:
+        return ""
+    parts = [deployment.message for deployment in status.deployments.values() if deployment.message]
+    return parts[-1] if parts else status.message

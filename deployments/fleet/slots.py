@@ -1,0 +1,152 @@
+"""Which models are loaded, who uses them, and which of them goes when room is needed: a pure policy.
+
+Nothing here loads anything, waits or reads a clock: the manager tells what happened and when, and is told what to
+do. Two promises are kept here: a model in use is never chosen to go, and no model goes for one that cannot be
+loaded anyway.
+"""
+
+from dataclasses import dataclass, field
+
+from cluster.types import ModelState
+
+FOREVER = -1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """One model that is loaded, loading or leaving. Times in seconds of the manager's clock.
+
+    holders: the gateways that use it, each with the time at which its claim lapses. keep_alive_s: -1 is for ever.
+    fixed: part of the configuration; it neither comes nor goes.
+    """
+
+    name: str
+    state: ModelState
+    memory_gib: float = 0.0
+    holders: dict[str, float] = field(default_factory=dict)
+    keep_alive_s: float = FOREVER
+    pinned: bool = False
+    fixed: bool = False
+    used_at: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may go when room is needed."""
+        return self.state is ModelState.READY and not self.holders and not self.pinned and not self.fixed
+
+    @property
+    def until(self) -> float | None:
+        """When it goes for want of use; None where it stays."""
+        if not self.idle or self.keep_alive_s < 0:
+            return None
+        return self.used_at + self.keep_alive_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Whether a model may load now. first: what has to go before it.
+
+    wait: not now, as all that could go is in use or others load. never: why it can't be loaded here at all.
+    """
+
+    first: tuple[str, ...] = ()
+    wait: str | None = None
+    never: str | None = None
+
+
+class Slots:
+    """The table of loaded models. most: how many; memory_gib: of all together, None where nobody counts it."""
+
+    def __init__(self, *, most: int, memory_gib: float | None, at_once: int = 1) -> None:
+        self.most = most
+        self.memory_gib = memory_gib
+        self._at_once = at_once
+        self._slots: dict[str, Slot] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._slots
+
+    def get(self, name: str) -> Slot | None:
+        """The model's slot, where it has one."""
+        return self._slots.get(name)
+
+    def all(self) -> tuple[Slot, ...]:
+        """All slots, the longest unused first."""
+        return tuple(sorted(self._slots.values(), key=lambda slot: slot.used_at))
+
+    def put(self, slot: Slot) -> None:
+        """A model takes a slot: it begins to load, or was found loaded."""
+        self._slots[slot.name] = slot
+
+    def drop(self, name: str) -> None:
+        """A model's load has failed, or it is gone and its memory with it."""
+        self._slots.pop(name, None)
+
+    def claim(self, name: str, holder: str, *, now: float, until: float) -> None:
+        """Somebody uses a loaded model, or still does."""
+        slot = self._slots[name]
+        slot.holders[holder] = until
+        slot.used_at = now
+
+    def release(self, name: str, holder: str, *, now: float, keep_alive_s: float | None = None) -> None:
+        """Somebody no longer uses it. keep_alive_s: how long it may stay from now on; None changes nothing."""
+        slot = self._slots.get(name)
+        if slot is None:
+            return
+        slot.holders.pop(holder, None)
+        slot.used_at = now
+        if keep_alive_s is not None:
+            slot.keep_alive_s = keep_alive_s
+
+    def lapse(self, now: float) -> tuple[str, ...]:
+        """Void the claims that nobody has renewed; the models they were on."""
+        lapsed: list[str] = []
+        for slot in self._slots.values():
+            gone = [holder for holder, until in slot.holders.items() if until <= now]
+            for holder in gone:
+                del slot.holders[holder]
+            if gone:
+                lapsed.append(slot.name)
+        return tuple(lapsed)
+
+    def room(self, memory_gib: float) -> Room:
+        """Whether a model that takes so much may load now, and what goes first.
+
+        The count may be exceeded by one while a model loads: what goes for it goes when it is there (`surplus`),
+        so that a load that fails has cost nobody anything. Memory can't be had twice: what is missing of it goes
+        first.
+        """
+        fixed = sum(slot.memory_gib for slot in self._slots.values() if slot.fixed or slot.pinned)
+        if self.memory_gib is not None and fixed + memory_gib > self.memory_gib:
+            free = max(self.memory_gib - fixed, 0.0)
+            return Room(never=f"it takes {memory_gib:.1f} GiB, and {free:.1f} GiB can be made free for it")
+        staying = sum(slot.fixed or slot.pinned for slot in self._slots.values())
+        if staying >= self.most:
+            return Room(never=f"all {self.most} places are taken by models that stay")
+        loading = [slot.name for slot in self._slots.values() if slot.state is ModelState.LOADING]
+        if len(loading) >= self._at_once:
+            return Room(wait=f"{loading[0]} is loading")
+        idle = [slot for slot in self.all() if slot.idle]
+        if len(self._slots) - len(idle) >= self.most:
+            return Room(wait="the models that are loaded are in use")
+        first: list[str] = []
+        if self.memory_gib is not None:
+            missing = sum(slot.memory_gib for slot in self._slots.values()) + memory_gib - self.memory_gib
+            for slot in idle:
+                if missing <= 0:
+                    break
+                first.append(slot.name)
+                missing -= slot.memory_gib
+            if missing > 0:
+                return Room(wait="the memory is in use")
+        return Room(first=tuple(first))
+
+    def surplus(self) -> tuple[str, ...]:
+        """The models that go now, because more are loaded than may be: the longest unused of the idle ones."""
+        loaded = [slot for slot in self._slots.values() if slot.state is ModelState.READY]
+        over = len(loaded) - self.most
+        return tuple(slot.name for slot in self.all() if slot.idle)[: max(over, 0)]
+
+    def expired(self, now: float) -> tuple[str, ...]:
+        """The models that nobody has used for as long as they were to be kept."""
+        return tuple(slot.name for slot in self.all() if slot.until is not None and slot.until <= now)

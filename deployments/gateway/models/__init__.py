@@ -1,0 +1,1 @@
+"""Models that are loaded when they are asked for: the gateway's side of the fleet."""

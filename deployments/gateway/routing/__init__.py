@@ -1,0 +1,1 @@
+"""The router: deadlines, breakers, fallbacks, and the events that explain its decisions."""

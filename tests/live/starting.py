@@ -1,0 +1,54 @@
+"""A cluster without a model, started in the foreground, and what it leaves on the machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster.runtime import processes
+from cluster.runtime.ports import free_block
+from tests.live.conftest import ROOT, environment
+
+SCRIPTED = """
+http_options: {{host: 127.0.0.1, port: {port}}}
+applications:
+  - name: heliostat
+    route_prefix: /
+    import_path: deployments.app:build
+    args:
+      models:
+        - {{id: parrot, engine: {engine}}}
+"""
+
+
+def scripted(folder: Path, *, engine: str = "{kind: scripted}") -> Path:
+    config = folder / "config.yaml"
+    config.write_text(SCRIPTED.format(port=free_block(16), engine=engine))
+    return config
+
+
+def start(home: Path, config: Path, *flags: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deployments", "up", str(config), *flags],
+        cwd=ROOT,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def marked_ids() -> set[str]:
+    """Which clusters have live processes on this machine."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            marker = process.environ().get(processes.MARKER)
+            if marker and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(marker)
+        except (psutil.Error, OSError):
+            continue
+    return found

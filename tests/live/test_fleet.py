@@ -1,0 +1,183 @@
+"""Models that come and go on a real cluster: an application each, loaded by the first request for it."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import openai
+import psutil
+import pytest
+import yaml
+
+from cluster.runtime import processes
+from cluster.runtime.ports import free_block
+from cluster.runtime.state import read_state
+from tests.live.conftest import heliostat
+
+MODELS = [f"m{number}" for number in range(10)]
+PLACES = 3
+ASKED = 48
+CLIENTS = 8
+
+
+class Running:
+    """A cluster of one model that is always there, and ten that come and go."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.state = read_state(home)
+        self.http = httpx.Client(base_url=self.state.url, timeout=120, trust_env=False)
+
+    def loaded(self) -> dict[str, dict[str, Any]]:
+        return {row["id"]: row for row in self.http.get("/api/v1/models/loaded").json()["data"]}
+
+    def ask(self, model: str, text: str = "one two three", **more: Any) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return self.http.post("/v1/chat/completions", json=body)
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Running]:
+    home = Path(tempfile.mkdtemp(prefix="heliostat-fleet-"))
+    scripted = {"engine": {"kind": "scripted", "token_delay_s": 0.01}, "replicas": {"cpus": 0.02}}
+    broken = {
+        "id": "broken",
+        "load": "on_demand",
+        "engine": {"kind": "transformers", "source": str(home / "nothing")},
+    }
+    coming = [{"id": name, "load": "on_demand", **scripted} for name in MODELS]
+    application = {
+        "name": "heliostat",
+        "route_prefix": "/",
+        "import_path": "deployments.app:build",
+        "args": {
+            "hub": {"max_cached_models": PLACES + 1, "offline": True},
+            "fleet": {"at_once": 2},
+            "models": [{"id": "always", **scripted}, *coming, broken],
+        },
+    }
+    config = home / "fleet.yaml"
+    config.write_text(yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]}))
+    done = heliostat(home, "up", str(config), "--detach", "--port", str(free_block(1)))
+    assert done.returncode == 0, done.stderr
+    try:
+        yield Running(home)
+    finally:
+        heliostat(home, "down", timeout=90)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_the_first_request_loads_a_model_and_an_openai_client_sees_nothing_of_it(fleet: Running) -> None:
+    assert fleet.loaded().keys() == {"always"}
+    client = openai.OpenAI(base_url=f"{fleet.state.url}/v1", api_key="none", max_retries=0)
+    assert {"always", "m0", "m9"} <= {model.id for model in client.models.list()}
+    assert client.models.retrieve("m0").id == "m0"
+    assert "m0" not in fleet.loaded()  # neither of them loaded it
+    told = "".join(
+        chunk.choices[0].delta.content or ""
+        for chunk in client.chat.completions.create(
+            model="m0", messages=[{"role": "user", "content": "one two three"}], stream=True
+        )
+        if chunk.choices
+    )
+    assert told
+    row = fleet.loaded()["m0"]
+    assert (row["state"], row["engine"], row["device"]) == ("ready", "scripted", "cpu")
+    assert row["memory_gib"] > 0.02  # measured: a replica's process is larger than that
+    again = fleet.ask("m0")
+    assert again.status_code == 200
+    assert float(again.headers["x-heliostat-timing"].split("total;dur=")[1].split(",")[0]) < 1000
+
+
+def test_a_model_that_cannot_be_loaded_says_why_and_unloads_nobody(fleet: Running) -> None:
+    fleet.ask("m0")
+    refused = fleet.ask("broken")
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "model_load_failed"
+    assert "nothing" in refused.json()["error"]["message"]
+    assert fleet.loaded()["m0"]["state"] == "ready"
+    assert "broken" not in fleet.loaded()
+
+
+def test_an_unknown_model_is_404_and_a_path_for_a_name_too(fleet: Running) -> None:
+    for name in ("m10", "../m0", "m0/../../etc", "M" * 200):
+        refused = fleet.ask(name)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found"), name
+    assert "m1" in fleet.http.post("/api/v1/models/m11/load").json()["error"]["hint"]
+
+
+def test_unload_waits_for_nobody_and_load_pins(fleet: Running) -> None:
+    loaded = heliostat(fleet.home, "models", "load", "m1", "--pin", "--json")
+    assert loaded.returncode == 0, loaded.stderr
+    assert json.loads(loaded.stdout)["pinned"] is True
+    shown = heliostat(fleet.home, "models", "ps")
+    assert "m1" in shown.stdout
+    assert "unpinned" in shown.stdout
+    unloaded = heliostat(fleet.home, "models", "unload", "m1")
+    assert unloaded.returncode == 0, unloaded.stderr
+    assert "m1" not in fleet.loaded()
+    fixed = heliostat(fleet.home, "models", "unload", "always")
+    assert fixed.returncode != 0
+    assert "part of the configuration" in fixed.stderr
+
+
+def test_a_model_in_use_is_not_unloaded_unless_forced(fleet: Running) -> None:
+    fleet.ask("m2")
+    body = {"model": "m2", "messages": [{"role": "user", "content": "word " * 300}], "stream": True}
+    with fleet.http.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert fleet.loaded()["m2"]["in_use"] == 1
+        refused = httpx.post(f"{fleet.state.url}/api/v1/models/m2/unload", json={}, timeout=60, trust_env=False)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "model_in_use")
+        assert [line for line in lines if line][-1] == "data: [DONE]"
+
+
+def test_keep_alive_0_is_over_at_once(fleet: Running) -> None:
+    answer = fleet.http.post("/api/v1/models/m3/load", json={"keep_alive": 0})
+    assert answer.status_code == 200
+    for _ in range(100):
+        if "m3" not in fleet.loaded():
+            break
+        asyncio.run(asyncio.sleep(0.1))
+    assert "m3" not in fleet.loaded()
+    refused = fleet.http.post("/api/v1/models/m3/load", json={"keep_alive": "soon"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "keep_alive")
+
+
+def test_churn_fails_no_request_and_unloads_nothing_in_use(fleet: Running) -> None:
+    rng = Random(0)
+    asked = [rng.choice(MODELS) for _ in range(ASKED)]
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        answers = list(clients.map(fleet.ask, asked))
+    assert [answer.status_code for answer in answers] == [200] * ASKED
+    assert [answer.json()["model"] for answer in answers] == asked
+    assert len(fleet.loaded()) <= PLACES + 2  # one more while it loads or leaves
+
+
+def test_a_killed_manager_is_replaced_and_takes_over_what_is_loaded(fleet: Running) -> None:
+    fleet.ask("m4")
+    load = fleet.loaded()["m4"]["load_s"]
+    assert load > 0
+    manager = next(one for one in processes.marked(fleet.state.id) if ":Fleet" in " ".join(one.cmdline()))
+    os.kill(manager.pid, signal.SIGKILL)
+    psutil.wait_procs([manager], timeout=10)
+    assert fleet.ask("m4").status_code == 200  # this gateway's claim, or a new one of the new manager
+    for _ in range(300):
+        try:
+            if "m4" in fleet.loaded():
+                break
+        except (httpx.HTTPError, KeyError):
+            pass
+        asyncio.run(asyncio.sleep(0.2))
+    assert fleet.loaded()["m4"]["state"] == "ready"
+    assert fleet.ask("m5").status_code == 200

@@ -1,0 +1,51 @@
+"""Asking a chat engine, and reading what it says."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from cluster.engines.protocol import ChatEngine
+from cluster.types import ChatCall, Priority
+
+PROMPT = "Tell me about the sun and the mirror that follows it over the day"
+
+
+def call(text: str = PROMPT, *, priority: Priority = Priority.INTERACTIVE, **parameters: Any) -> ChatCall:
+    body = {"messages": [{"role": "user", "content": text}], **parameters}
+    return ChatCall(body=json.dumps(body).encode(), request_id="call-1", priority=priority)
+
+
+async def answer(engine: ChatEngine, **parameters: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(await engine.chat(call(**parameters)))
+    return found
+
+
+async def events(engine: ChatEngine, **parameters: Any) -> list[Any]:
+    """The decoded events of a stream; the last is the string [DONE]."""
+    found = []
+    async for event in engine.stream(call(stream=True, **parameters)):
+        assert event.startswith(b"data: ")
+        assert event.endswith(b"\n\n")
+        text = event[6:].decode().strip()
+        found.append(text if text == "[DONE]" else json.loads(text))
+    return found
+
+
+def text_of(chunks: list[Any], index: int = 0) -> str:
+    choices = [choice for chunk in chunks if chunk != "[DONE]" for choice in chunk["choices"]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices if choice["index"] == index)
+
+
+async def idle(engine: Any, within_s: float) -> float:
+    """How long the engine took to have nothing running, in seconds."""
+    start = time.perf_counter()
+    while engine.running:
+        assert time.perf_counter() - start < within_s, f"{engine.running} still running after {within_s} s"
+        await asyncio.sleep(0.001)
+    return time.perf_counter() - start
+
+
+async def begun(engine: Any) -> None:
+    while not engine.running:  # noqa: ASYNC110  # the engine has no event to wait for; the test has
+        await asyncio.sleep(0)

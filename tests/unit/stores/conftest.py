@@ -1,0 +1,23 @@
+"""The databases of the stores' tests. tests/live/stores runs the same tests over PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from cluster.stores.database import open_database
+
+
+@pytest.fixture
+def database() -> Iterator[Engine]:
+    """One that a single test has for itself."""
+    engine = open_database("sqlite://")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def shared_url(tmp_path: Path) -> str:
+    """One that several processes may open: nothing is in it yet."""
+    return f"sqlite:///{tmp_path / 'deep' / 'x.db'}"
