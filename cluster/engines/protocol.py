@@ -49,7 +49,7 @@ class ChatEngine(Protocol):
         ...
 
     def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
-        """Answer with server-sent events, each item one whole event (`data: …` and a blank line).
+        """Answer with server-sent events, each item one or more whole ones (`data: …` and a blank line).
 
         Ends with `data: [DONE]`. Raises as `chat` does, before the first item wherever that is possible.
         Closing the iterator stops the generation and frees its slot.

@@ -34,6 +34,8 @@ from deployments.gateway.metrics import Metrics
 from deployments.gateway.middleware import BodyLimit, RequestIds
 from deployments.gateway.models import routes as models
 from deployments.gateway.models.on_demand import Available
+from deployments.gateway.models.use import Uses
+from deployments.gateway.ollama import routes as ollama
 from deployments.gateway.openai import batches, files
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.openai.lines import BackgroundChats, Lines
@@ -82,6 +84,7 @@ def build_app(
     app.include_router(openai.router(backends, settings, chats))
     app.include_router(responses.router(ResponseDesk(settings, chats, engine)))
     app.include_router(anthropic.router(backends.models, chats))
+    app.include_router(ollama.router(backends, settings, chats))
     app.include_router(conversations.router(backends, settings, chats, engine))
     app.include_router(health.router(backends, window, circuits=router.breakers.states))
     app.include_router(events.router(router.events))
@@ -96,6 +99,7 @@ def build_app(
     app.add_middleware(Idempotency, answers=IdempotentAnswers(engine), wait_s=chats.timeout_s)
     if chats.caches is not None:
         app.add_middleware(CacheHeaders)
+    app.add_middleware(Uses)
     app.add_middleware(Journeys)
     app.add_middleware(health.ResponseTimes, window=window)
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=_uploads(settings))

@@ -1,7 +1,7 @@
 """How errors leave the house: one file maps them to HTTP.
 
 Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`, but under `/v1/messages`
-Anthropic's (anthropic/errors.py); elsewhere it is `{"error": {"code", "message", "hint"}}`. Both clients retry
+Anthropic's (anthropic/errors.py), on Ollama's paths Ollama's (ollama/errors.py); elsewhere it is `{"error": {"code", "message", "hint"}}`. Both clients retry
 408, 409, 429 and 5xx by themselves, so `x-should-retry: false` goes with those that a retry cannot help.
 """
 
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from cluster.errors import BadRequest, HeliostatError, MethodNotAllowed, NotFound
 from deployments.gateway.anthropic import errors as anthropic
+from deployments.gateway.ollama import errors as ollama
 from deployments.gateway.parsing import path_of
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ def respond(error: HeliostatError, path: str, request_id: str | None = None) -> 
         headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if anthropic.is_anthropic(path):
+    if ollama.is_ollama(path):
+        content, status = ollama.body(error), error.status
+    elif anthropic.is_anthropic(path):
         content, status = anthropic.body(error, request_id), anthropic.status(error)
         headers |= {"request-id": request_id} if request_id else {}
     else:

@@ -53,6 +53,7 @@ async def stream(
     timeout_s: float,
     headers: dict[str, str],
     failed: Callable[[HeliostatError], bytes] = stream_event,
+    media_type: str = "text/event-stream",
 ) -> Response:
     """A response that passes ready server-sent events through.
 
@@ -86,7 +87,7 @@ async def stream(
         finally:
             await _close(events)
 
-    return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(rest(), media_type=media_type, headers=headers)
 
 
 async def guarded(

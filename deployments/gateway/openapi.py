@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from deployments.gateway.errors import is_openai
+from deployments.gateway.ollama.errors import is_ollama
 
 _TEXT = {"type": "string"}
 _MAYBE = {"type": ["string", "null"]}
@@ -24,6 +25,7 @@ _ANTHROPIC_ERROR = {
     "properties": {"type": _TEXT, "message": _TEXT},
 }
 _SCHEMAS = {
+    "OllamaError": {"type": "object", "required": ["error"], "properties": {"error": _TEXT}},
     "OpenAIError": {"type": "object", "required": ["error"], "properties": {"error": _OPENAI_ERROR}},
     "Error": {"type": "object", "required": ["error"], "properties": {"error": _OWN_ERROR}},
     "AnthropicError": {
@@ -67,14 +69,21 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
-    name = "AnthropicError" if path.startswith("/v1/messages") else "OpenAIError" if is_openai(path) else "Error"
+    name = _error_of(path)
     schema = {"$ref": f"#/components/schemas/{name}"}
     responses.setdefault(
         "default", {"description": "What went wrong", "content": {"application/json": {"schema": schema}}}
     )
     if _can_stream(operation):
         content = responses["200"].setdefault("content", {})
-        content.setdefault("text/event-stream", {"schema": {"type": "string"}})
+        kind = "application/x-ndjson" if is_ollama(path) else "text/event-stream"
+        content.setdefault(kind, {"schema": {"type": "string"}})
+
+
+def _error_of(path: str) -> str:
+    if is_ollama(path):
+        return "OllamaError"
+    return "AnthropicError" if path.startswith("/v1/messages") else "OpenAIError" if is_openai(path) else "Error"
 
 
 def _can_stream(operation: dict[str, Any]) -> bool:

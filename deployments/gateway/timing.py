@@ -25,7 +25,7 @@ from cluster.types import EngineTiming
 from deployments.gateway.metrics import Answered, Metrics, NoMetrics
 
 HEADER = b"x-heliostat-timing"
-EVENTS = b"text/event-stream"
+STREAMS = (b"text/event-stream", b"application/x-ndjson")
 HUNG_UP = 499  # nginx's status of a client that did not wait; it is only counted, never sent
 
 _current: ContextVar["Timing | None"] = ContextVar("heliostat_request_timing", default=None)
@@ -139,7 +139,7 @@ class Timings:
             nonlocal status, streamed, ended
             if message["type"] == "http.response.start":
                 status, headers = message["status"], list(message.get("headers", ()))
-                streamed = any(name == b"content-type" and kind.startswith(EVENTS) for name, kind in headers)
+                streamed = any(name == b"content-type" and kind.startswith(STREAMS) for name, kind in headers)
                 stages = timing.stages(streamed=streamed, ended=not streamed)
                 message = {**message, "headers": [*headers, (HEADER, _written(stages))]}
             elif message["type"] == "http.response.body":

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cluster.types import Claim
+from cluster.types import Claim, ModelState
 from deployments.clients import ChatModel, Fleet
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,14 @@ class Claims:
             held.users -= 1
             if not held.users:
                 self._spawn(self._let_go(held))
+
+    async def let_go(self, name: str) -> None:
+        """Have a loaded model go as soon as nobody uses it; one that is not loaded is left as it is."""
+        if name in self._held:
+            async with self.using(name, keep_alive_s=0):
+                return
+        if any(one.id == name and one.state is ModelState.READY for one in await self._fleet.loaded()):
+            await self._fleet.load(name, pin=None, keep_alive_s=0)
 
     async def _claim(self, name: str) -> _Held:
         """One call for all that want the model at the same time; given up when the last of them is gone."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from pydantic_core import from_json, to_json
@@ -11,6 +11,7 @@ from cluster import catalog
 from cluster.types import Capabilities, ChatCall, Health, ModelCard, Task, TokenizeCall, Tokenized
 from deployments.clients import ChatModel
 from deployments.gateway.models.claims import Claims
+from deployments.gateway.models.use import current
 
 LISTED_S = 1.0  # how long a listing of what may be loaded is believed by those that do not find their model in it
 
@@ -25,17 +26,17 @@ class OnDemandModel:
 
     async def card(self) -> ModelCard:
         """What the model is and can do, once it is loaded."""
-        async with self._claims.using(self._name) as model:
+        async with self._using(kept=False) as model:  # a chat may follow, for which it must still be there
             return await model.card()
 
     async def chat(self, call: ChatCall) -> bytes:
         """One `chat.completion`, as JSON."""
-        async with self._claims.using(self._name) as model:
+        async with self._using() as model:
             return await model.chat(self._named(call))
 
     async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         """Server-sent events; closing the iterator stops the generation."""
-        async with self._claims.using(self._name) as model, aclosing(model.stream(self._named(call))) as items:  # type: ignore[type-var]
+        async with self._using() as model, aclosing(model.stream(self._named(call))) as items:  # type: ignore[type-var]
             async for item in items:
                 yield item
 
@@ -55,6 +56,14 @@ class OnDemandModel:
             return Health(status="running", detail="loaded when it is asked for")
         async with self._claims.using(self._name) as model:
             return await model.health()
+
+    @asynccontextmanager
+    async def _using(self, *, kept: bool = True) -> AsyncIterator[ChatModel]:
+        """The model, loaded; kept as long afterwards as this context's request says."""
+        use, began = current(), time.monotonic()
+        async with self._claims.using(self._name, keep_alive_s=use.keep_alive_s if kept else None) as model:
+            use.load_s += time.monotonic() - began
+            yield model
 
     def _named(self, call: ChatCall) -> ChatCall:
         """An engine knows its model by one name, clients may know it by several."""
@@ -124,6 +133,10 @@ class Available(Mapping[str, ChatModel]):
             return name
         card = self._card(name)
         return None if card is None else card.id
+
+    async def let_go(self, name: str) -> None:
+        """Have a loaded model go as soon as nobody uses it. name: the fleet's."""
+        await self._claims.let_go(name)
 
     def nearest(self, name: str, may_ask: Callable[[str], bool]) -> list[str]:
         """The names that somebody may have meant."""

@@ -24,11 +24,12 @@ async def answer(engine: ChatEngine, **parameters: Any) -> dict[str, Any]:
 async def events(engine: ChatEngine, **parameters: Any) -> list[Any]:
     """The decoded events of a stream; the last is the string [DONE]."""
     found = []
-    async for event in engine.stream(call(stream=True, **parameters)):
-        assert event.startswith(b"data: ")
-        assert event.endswith(b"\n\n")
-        text = event[6:].decode().strip()
-        found.append(text if text == "[DONE]" else json.loads(text))
+    async for item in engine.stream(call(stream=True, **parameters)):
+        assert item.endswith(b"\n\n")
+        for event in item[:-2].split(b"\n\n"):
+            assert event.startswith(b"data: ")
+            text = event[6:].decode().strip()
+            found.append(text if text == "[DONE]" else json.loads(text))
     return found
 
 
