@@ -32,8 +32,8 @@ format: install
 	$(BIN)/ruff check --fix .
 
 test: install test-packages  ## unit, graph, live and fault levels; real vLLM on the built-in models
-	$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
-	$(BIN)/python -m pytest --ignore tests/unit $(ARGS)
+	@status=0; $(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest --ignore tests/unit $(ARGS) || status=$$?; exit $$status
 
 test-packages:  ## what tests need beside Python; where it can't be installed, its tests say so and are skipped
 	@command -v redis-server >/dev/null || $(SUDO) apt-get install --yes --quiet --no-install-recommends redis-server \

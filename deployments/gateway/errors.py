@@ -1,8 +1,9 @@
 """How errors leave the house: one file maps them to HTTP.
 
 Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`, but under `/v1/messages`
-Anthropic's (anthropic/errors.py), on Ollama's paths Ollama's (ollama/errors.py); elsewhere it is `{"error": {"code", "message", "hint"}}`. Both clients retry
-408, 409, 429 and 5xx by themselves, so `x-should-retry: false` goes with those that a retry cannot help.
+Anthropic's (anthropic/errors.py), and on Ollama's paths Ollama's (ollama/errors.py); elsewhere it is
+`{"error": {"code", "message", "hint"}}`. OpenAI's and Anthropic's clients retry 408, 409, 429 and 5xx by
+themselves, so `x-should-retry: false` goes with those that a retry cannot help.
 """
 
 import json

@@ -21,7 +21,7 @@ import yaml
 from cluster.runtime import processes
 from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
-from tests.live.conftest import heliostat
+from tests.live.conftest import START_S, heliostat
 
 MODELS = [f"m{number}" for number in range(10)]
 PLACES = 3
@@ -67,7 +67,9 @@ def fleet() -> Iterator[Running]:
     }
     config = home / "fleet.yaml"
     config.write_text(yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]}))
-    done = heliostat(home, "up", str(config), "--detach", "--port", str(free_block(1)))
+    done = heliostat(
+        home, "up", str(config), "--detach", "--port", str(free_block(16)), "--timeout", str(START_S - 20)
+    )
     assert done.returncode == 0, done.stderr
     try:
         yield Running(home)

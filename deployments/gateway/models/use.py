@@ -34,14 +34,14 @@ def current() -> Use:
     return _current.get() or Use()
 
 
-def said(keep_alive_s: float | None) -> Use:
-    """What the request's body says, which goes before its header; None is nothing."""
+def said(keep_alive: float | str | None) -> Use:
+    """What the request's body says, which goes before its header; None is nothing. Raises as `span`."""
     use = _current.get()
     if use is None:
         use = Use()
         _current.set(use)
-    if keep_alive_s is not None:
-        use.keep_alive_s = keep_alive_s
+    if keep_alive is not None:
+        use.keep_alive_s = span(keep_alive)
     return use
 
 

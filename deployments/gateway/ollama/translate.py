@@ -31,7 +31,10 @@ PART = re.compile(r"(?:\.content\[(\d+)\]|\.content\.(\d+))")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translated:
-    """A request in OpenAI's shape. places: where each message, and each part of one, stood; all: where the rest did."""
+    """A request in OpenAI's shape.
+
+    places: where each message, and each part of one, stood in Ollama's. all: where all of them did.
+    """
 
     body: Json
     places: dict[tuple[int, int | None], str] = field(default_factory=dict)
@@ -145,7 +148,7 @@ def _refuse(wanted: GenerateBody) -> None:
 
 
 def _places(at: int, message: str, text: str, images: str, count: int) -> dict[tuple[int, int | None], str]:
-    parts = {(at, number + 1): f"{images}[{number}]" for number in range(count)}
+    parts: dict[tuple[int, int | None], str] = {(at, n + 1): f"{images}[{n}]" for n in range(count)}
     return {(at, None): message, (at, 0): text, **parts}
 
 

@@ -1,6 +1,6 @@
 """What the Ollama-compatible endpoints accept.
 
-As elsewhere, a field that is not declared is refused. What sets up llama.cpp (`num_gpu`, `num_thread`, `use_mmap` …)
+As elsewhere, a field that is not declared is refused. What sets up llama.cpp (`num_gpu`, `num_thread`, `use_mmap`)
 is not here: an engine's settings are its configuration's. A null counts as not given.
 """
 

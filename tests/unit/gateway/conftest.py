@@ -19,6 +19,7 @@ from deployments.gateway import errors, health
 from deployments.gateway.anthropic import routes as anthropic
 from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import BodyLimit, RequestIds
+from deployments.gateway.ollama import routes as ollama
 from deployments.gateway.openai import routes as openai
 
 
@@ -101,6 +102,7 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
         app,
         openai.router(backends, settings, chats),
         anthropic.router(backends.models, chats),
+        ollama.router(backends, settings, chats),
         health.router(backends, deque()),
     )
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes)
