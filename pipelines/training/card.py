@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.training.recipe import Recipe
+from pipelines.training.recipe import Recipe, Stretch
 from pipelines.training.tasks import Example, Score
 
 CARD = "README.md"
@@ -31,7 +31,7 @@ class Card:
 class Measured:
     """What a card states about one training; the time is training's alone, over all its sessions.
 
-    extended: whether it began with an exported model.
+    extended: whether it began with an exported model. earlier: the extensions that one had had before.
     """
 
     minutes: float
@@ -41,6 +41,7 @@ class Measured:
     megabytes: float
     scores: tuple[Score, ...]
     extended: bool = False
+    earlier: tuple[Stretch, ...] = ()
 
 
 def write_card(recipe: Recipe, card: Card, measured: Measured, replies: Sequence[str]) -> str:
@@ -118,7 +119,8 @@ heliostat models eval --model {recipe.name}
 
 def _taken(recipe: Recipe, measured: Measured) -> str:
     steps = f"{measured.steps:,} {'more' if measured.extended else ''}".rstrip()
-    begun = f"This copy began with one of {recipe.steps:,} steps, and" if measured.extended else "This copy"
+    made = " and ".join(f"{steps:,}" for steps in (recipe.steps, *(one.steps for one in measured.earlier)))
+    begun = f"This copy began with one of {made} steps, and" if measured.extended else "This copy"
     return (
         f"{begun} took {steps} steps, {measured.tokens:,} tokens (padding included), with seed {measured.seed}: "
         f"{measured.minutes:.0f} minutes on CPU cores that had other work as well."
@@ -126,16 +128,22 @@ def _taken(recipe: Recipe, measured: Measured) -> str:
 
 
 def _again(measured: Measured) -> str:
-    return "The first two commands make it again" if measured.extended else "The first command makes it again"
+    return "The commands before the last make it again" if measured.extended else "The first command makes it again"
 
 
 def _commands(recipe: Recipe, measured: Measured) -> str:
     train = f"python -m pipelines.training train {recipe.name}"
-    one_go = f"--steps {measured.steps} --seed {measured.seed} --fresh"
     if not measured.extended:
-        return f"{train} {one_go}"
+        return f"{train} --steps {measured.steps} --seed {measured.seed} --fresh"
     folder = f".heliostat/training/{recipe.name}-base"
-    return f"{train} --fresh --out {folder}\n{train} --from {folder} {one_go}"
+    lines = [f"{train} --fresh --out {folder}"]
+    for number, stretch in enumerate(measured.earlier, start=1):
+        lines.append(
+            f"{train} --from {folder} --steps {stretch.steps} --seed {stretch.seed} --fresh --out {folder}-{number}"
+        )
+        folder = f"{folder.removesuffix(f'-{number - 1}')}-{number}"
+    lines.append(f"{train} --from {folder} --steps {measured.steps} --seed {measured.seed} --fresh")
+    return "\n".join(lines)
 
 
 def _shown(card: Card, replies: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipelines.training.card import Card
 from pipelines.training.decoding import Sampling
 from pipelines.training.muon import Muon
-from pipelines.training.recipe import Recipe
+from pipelines.training.recipe import Recipe, Stretch
 from pipelines.training.tasks import Answer, Task
 from pipelines.training.tokenizer import Tokenizer
 
@@ -31,7 +31,8 @@ class Course(Protocol):
     """How one model is made. `step` is the number of optimizer steps before; a curriculum goes by it."""
 
     recipe: Recipe
-    extension: Recipe  # of a training that begins with a model that the recipe made
+    extension: Recipe  # of a training that begins with a model that was made before
+    earlier: tuple[Stretch, ...]  # the extensions that the committed copy had before this one
 
     @property
     def tasks(self) -> tuple[Task, ...]:

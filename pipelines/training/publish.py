@@ -24,6 +24,7 @@ def publish(training: Training, out: Path) -> tuple[Score, ...]:
         megabytes=sum(path.stat().st_size for path in out.iterdir()) / 1e6,
         scores=evaluation.scores,
         extended=training.recipe == course.extension,
+        earlier=course.earlier if training.recipe == course.extension else (),
     )
     card = course.card
     replies = course.answerer(model, tokenizer, Sampling(temperature=card.temperature, seed=1))(card.shown)

@@ -59,6 +59,14 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A training that went on from an exported model: how far, and with which seed."""
+
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A model's name, shape and training; learning rates are the highest of the schedule.
 

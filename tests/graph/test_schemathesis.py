@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+ELSEWHERE = {"/api/pull", "/api/delete"}  # they ask the Hub, and remove from this machine's disk
 EXAMPLES = 10  # of each operation and mode: some thousand requests in all
 
 
@@ -24,6 +25,8 @@ def test_no_request_breaks_the_server_or_its_promise(graph_app: FastAPI, mode: G
     broken = []
     for found in schema.get_all_operations():
         operation = found.ok()
+        if operation.path in ELSEWHERE:
+            continue
         strategy = operation.as_strategy(generation_mode=mode)
 
         @given(case=strategy)

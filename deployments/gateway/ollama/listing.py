@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import ModelNotFound
+from cluster.errors import ModelNotFound, Unavailable
 from cluster.library.entry import ModelEntry
 from cluster.library.library import Library
 from cluster.settings.tree import Settings
@@ -158,10 +158,11 @@ class Listing:
 
     async def _card(self, name: str) -> ModelCard | None:
         """What a model says of itself; of one that is not loaded, what its description says. It loads none."""
-        if name == self._embedder_id:
-            return await self._embedder.card() if self._embedder is not None else None
-        if name in tuple(self._models):  # iterating gives those that are always there
-            return await self._models[name].card()
+        with suppress(Unavailable):  # a list is none the worse for one that does not answer just now
+            if name == self._embedder_id:
+                return await self._embedder.card() if self._embedder is not None else None
+            if name in tuple(self._models):  # iterating gives those that are always there
+                return await self._models[name].card()
         loadable = self._models.loadable() if isinstance(self._models, Available) else ()
         return next((card for card in loadable if card.id == name), None)
 

@@ -14,12 +14,12 @@ from pipelines.training.chat.card import card_of
 from pipelines.training.chat.evaluate import TASKS
 from pipelines.training.chat.export import export, load
 from pipelines.training.chat.mixture import LAST, draw
-from pipelines.training.chat.recipe import EXTENSION, RECIPE
+from pipelines.training.chat.recipe import EARLIER, EXTENSION, RECIPE
 from pipelines.training.course import muon_and_adam
 from pipelines.training.decoding import Sampling, answerer
 from pipelines.training.model import Llama
 from pipelines.training.prompts import render
-from pipelines.training.recipe import Recipe
+from pipelines.training.recipe import Recipe, Stretch
 from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer, train_tokenizer
 
@@ -33,6 +33,7 @@ class ChatCourse:
 
     recipe = RECIPE
     extension = EXTENSION
+    earlier: tuple[Stretch, ...] = EARLIER
     tasks = TASKS
 
     @property

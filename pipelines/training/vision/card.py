@@ -99,5 +99,5 @@ it); then all of it learns from several questions to a picture, each as if it we
 keeps every eighth word out of training, and two fonts are kept out as well: those, other seeds and other shares \
 of backgrounds are what it is measured on, in pictures of up to 640 pixels.
 
-The weights were made in two goes. In the second the tower also learnt what stands on each side of a thing \
-(`vision/labels.py`), and there were more pairs and crowds."""
+The weights were made in three goes. In the second the tower also learnt what stands on each side of a thing \
+(`vision/labels.py`), and there were more pairs and crowds; the third was of the same kind."""

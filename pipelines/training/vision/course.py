@@ -12,7 +12,7 @@ from torch.nn import functional
 from pipelines.training.card import Card
 from pipelines.training.decoding import Sampling
 from pipelines.training.muon import Muon
-from pipelines.training.recipe import Recipe
+from pipelines.training.recipe import Recipe, Stretch
 from pipelines.training.tasks import Answer
 from pipelines.training.tokenizer import Tokenizer
 from pipelines.training.vision.batches import Batch, one_round
@@ -30,7 +30,8 @@ from pipelines.training.vision.tokenizer import train_tokenizer
 
 SHAPE = VisionArchitecture()
 RECIPE = Recipe(name="spark-vision", shape=SHAPE.text, steps=7_520, matrix_rate=0.01, other_rate=0.002)
-EXTENSION = replace(RECIPE, steps=2_650, matrix_rate=0.006, other_rate=0.0012, fall=0.9)
+EXTENSION = replace(RECIPE, steps=2_550, matrix_rate=0.006, other_rate=0.0012, fall=0.9)
+EARLIER: tuple[Stretch, ...] = (Stretch(steps=2_650, seed=0),)
 
 # Neighbouring pixels are mostly equal, so that 300 weights move a patch of one colour together: at 0.003 each, a
 # step changed its sum by nearly 1, and after 240 steps no kind was told from another.
@@ -52,6 +53,7 @@ class VisionCourse:
 
     recipe = RECIPE
     extension = EXTENSION
+    earlier: tuple[Stretch, ...] = EARLIER
     tasks = TASKS
 
     @property

@@ -1,8 +1,9 @@
 """Ollama's API, asked over HTTP as its clients do, over the scripted engine."""
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -185,6 +186,42 @@ async def test_nothing_to_say_loads_and_what_stays_is_not_unloaded(client) -> No
     assert refused.status_code == 409
     assert "configuration" in refused.json()["error"]
     assert (await generate(client, model="nobody", prompt="")).status_code == 404
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_hang_up_stops_the_generation(stream: bool) -> None:
+    model = await started(token_delay_s=0.05, tokens=1000)
+    app = app_over(model)
+    body = json.dumps({"model": "echo", "messages": HELLO, "stream": stream}).encode()
+    sent = [{"type": "http.request", "body": body, "more_body": False}]
+    gone, told = asyncio.Event(), b""
+
+    async def receive() -> dict[str, Any]:
+        if sent:
+            return sent.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal told
+        told += message.get("body", b"")
+
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "headers": [], "query_string": b"", "app": app}
+    scope |= {"http_version": "1.1", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+    asking = asyncio.create_task(app(scope, receive, send))
+    await until(lambda: model.engine.running == 1 and (bool(told) or not stream))
+    gone.set()
+    await until(lambda: model.engine.running == 0)
+    await asyncio.wait({asking})
+    assert model.engine.running == 0
+    assert b'"done":true' not in told
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if true():
+            return
+        await asyncio.sleep(0.005)
 
 
 class Calling(LocalModel):
