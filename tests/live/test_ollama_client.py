@@ -44,7 +44,8 @@ def client() -> Iterator[ollama.Client]:
     done = heliostat(home, "up", str(config), "--detach", "--port", port, "--timeout", str(START_S - 20))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     try:
-        yield ollama.Client(host=read_state(home).url, trust_env=False)
+        with ollama.Client(host=read_state(home).url, trust_env=False) as client:
+            yield client
     finally:
         heliostat(home, "down", timeout=90)
         shutil.rmtree(home, ignore_errors=True)
