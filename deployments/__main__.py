@@ -25,9 +25,7 @@ COMMANDS = {
     "up": Command(module="cluster.__main__", attribute="app", help="Start a cluster and serve a config."),
     "down": Command(module="cluster.__main__", attribute="app", help="Stop it."),
     "status": Command(module="cluster.__main__", attribute="app", help="What runs."),
-    "events": Command(
-        module="deployments.events", attribute="events", help="What the router decided, and why."
-    ),
+    "events": Command(module="deployments.events", attribute="events", help="What the router decided, and why."),
     "doctor": Command(module="cluster.__main__", attribute="app", help="Check this machine."),
     "demo": Command(
         module="deployments.demo", attribute="demo", help="Serve, retrieve and sweep, with one report."

@@ -42,9 +42,7 @@ class ResponseTimes:
         await self._app(scope, receive, timed_send)
 
 
-def router(
-    backends: Backends, window: deque[float], *, circuits: Callable[[], dict[str, str]] = dict
-) -> APIRouter:
+def router(backends: Backends, window: deque[float], *, circuits: Callable[[], dict[str, str]] = dict) -> APIRouter:
     """The health route. `window` holds recent response times in seconds; `circuits` the breakers' states."""
     routes = APIRouter(tags=["Health"])
 

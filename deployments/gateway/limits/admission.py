@@ -139,7 +139,6 @@ class ModelQueue:
             return LEAST_RETRY_S
         return min(MOST_RETRY_S, max(LEAST_RETRY_S, float(math.ceil(pace * (self.waiting + 1)))))
 
-
     def _pace_s(self) -> float | None:
         """Seconds between two places that come free; None before two of them did."""
         if len(self._ends) < 2:
