@@ -203,6 +203,12 @@ class ChatModelClient:
         """How a replica is, and its load."""
         return cast(Health, await _reply(self._unary.health.remote()))
 
+    async def close(self) -> None:
+        """Stop the handles' routers: each keeps a watch on the controller."""
+        handles: tuple[Any, ...] = (self._unary, self._stream)
+        for handle in handles:
+            await handle.shutdown_async()
+
 
 class FleetClient:
     """The fleet's manager behind a Serve handle."""

@@ -97,7 +97,7 @@ def _asked(method: str, url: str | None, path: str, body: dict[str, Any] | None 
     try:
         response = httpx.request(
             method,
-            f"{address}/api/v1/models{path}",
+            address,
             json=body,
             headers=credentials(),
             timeout=timeout,

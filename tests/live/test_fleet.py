@@ -168,7 +168,7 @@ def test_churn_fails_no_request_and_unloads_nothing_in_use(fleet: Running) -> No
     asked = [rng.choice(MODELS) for _ in range(ASKED)]
     with ThreadPoolExecutor(CLIENTS) as clients:
         answers = list(clients.map(fleet.ask, asked))
-    assert [answer.status_code for answer in answers] == [200] * ASKED
+    assert [answer.text for answer in answers if answer.status_code != 200] == []
     assert [answer.json()["model"] for answer in answers] == asked
     assert len(fleet.loaded()) <= PLACES + 2  # one more while it loads or leaves
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from cluster.types import Claim, ModelState
 from deployments.clients import ChatModel, Fleet
@@ -32,17 +33,26 @@ class _Held:
     keep_alive_s: float | None = None
 
 
+class Connection(ChatModel, Protocol):
+    """A client of a model's application."""
+
+    async def close(self) -> None:
+        """Give up what it keeps of Serve."""
+        ...
+
+
 class Claims:
     """connect: a client of a Serve application. linger_s: how long a claim is kept when nobody uses it."""
 
-    def __init__(self, fleet: Fleet, connect: Callable[[str], ChatModel], *, linger_s: float) -> None:
+    def __init__(self, fleet: Fleet, connect: Callable[[str], Connection], *, linger_s: float) -> None:
         self._fleet = fleet
         self._connect = connect
         self._linger_s = linger_s
         self._gateway = uuid.uuid4().hex[:12]
         self._claims = 0
         self._held: dict[str, _Held] = {}
-        self._asking: dict[str, asyncio.Task[_Held]] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._connected: dict[str, tuple[int, Connection]] = {}
         self._waiting: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -54,7 +64,10 @@ class Claims:
     @asynccontextmanager
     async def using(self, name: str, *, keep_alive_s: float | None = None) -> AsyncIterator[ChatModel]:
         """The model, loaded, for as long as this is open. Raises what `Fleet.claim` raises."""
-        held = self._held.get(name) or await self._claim(name)
+        held = self._held.get(name)
+        while held is None:  # again where it was let go of before this one's turn came
+            await self._claim(name)
+            held = self._held.get(name)
         held.users += 1
         if keep_alive_s is not None:
             held.keep_alive_s = keep_alive_s
@@ -73,7 +86,7 @@ class Claims:
         if any(one.id == name and one.state is ModelState.READY for one in await self._fleet.loaded()):
             await self._fleet.load(name, pin=None, keep_alive_s=0)
 
-    async def _claim(self, name: str) -> _Held:
+    async def _claim(self, name: str) -> None:
         """One call for all that want the model at the same time; given up when the last of them is gone."""
         task = self._asking.get(name)
         if task is None:
@@ -81,7 +94,7 @@ class Claims:
             task.add_done_callback(lambda _: self._asking.pop(name, None))
         self._waiting[name] = self._waiting.get(name, 0) + 1
         try:
-            return await asyncio.shield(task)
+            await asyncio.shield(task)
         finally:
             self._waiting[name] -= 1
             if not self._waiting[name]:
@@ -89,17 +102,27 @@ class Claims:
                 if not task.done():
                     task.cancel()
 
-    async def _ask(self, name: str) -> _Held:
+    async def _ask(self, name: str) -> None:
         self._claims += 1
         holder = f"{self._gateway}-{self._claims}"  # its own: a late release of an earlier claim ends none but that
         claim: Claim = await self._fleet.claim(name, holder)
-        model = self._connect(claim.application)
+        model = await self._connection(name, claim)
         held = _Held(name=name, holder=holder, lease_s=claim.lease_s, model=model)
         self._held[name] = held
         if self._renewing is None or self._renewing.done():
             self._renewing = self._spawn(self._renew())
         self._spawn(self._let_go(held))  # where all who asked for it have hung up by now
-        return held
+
+    async def _connection(self, name: str, claim: Claim) -> ChatModel:
+        """A client of that load of the model; the one of an earlier load leads nowhere, and is closed."""
+        load, model = self._connected.get(name, (None, None))
+        if model is not None and load == claim.load:
+            return model
+        if model is not None:
+            self._spawn(model.close())
+        model = await asyncio.to_thread(self._connect, claim.application)  # it asks Serve's controller
+        self._connected[name] = (claim.load, model)
+        return model
 
     async def _let_go(self, held: _Held) -> None:
         if held.keep_alive_s != 0:

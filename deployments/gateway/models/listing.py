@@ -7,7 +7,7 @@ from cluster.library.library import Library
 from cluster.settings.tree import Settings
 from cluster.types import ModelCard
 from deployments.clients import ChatModel, ChatModelClient, Fleet
-from deployments.gateway.models.claims import Claims
+from deployments.gateway.models.claims import Claims, Connection
 from deployments.gateway.models.on_demand import Available, unloaded
 
 GIB = 1024**3
@@ -22,7 +22,7 @@ def available(always: Mapping[str, ChatModel], fleet: Fleet, settings: Settings)
     return models
 
 
-def connect(application: str) -> ChatModel:
+def connect(application: str) -> Connection:
     """A client of a model's application."""
     from ray import serve
 

@@ -8,8 +8,7 @@ import pytest
 
 from cluster.errors import ModelLoading
 from cluster.types import Claim, LoadedModel, ModelEvent
-from deployments.clients import ChatModel
-from deployments.gateway.models.claims import Claims
+from deployments.gateway.models.claims import Claims, Connection
 
 
 class Manager:
@@ -56,7 +55,16 @@ class Manager:
 
 
 def claims_of(manager: Manager, *, linger_s: float = 0.02) -> Claims:
-    return Claims(manager, lambda application: cast(ChatModel, application), linger_s=linger_s)
+    return Claims(manager, lambda application: cast(Connection, Application(application)), linger_s=linger_s)
+
+
+class Application(str):
+    """A client that is known by its application's name."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 async def use(claims: Claims, name: str = "a", *, for_s: float = 0.0, keep_alive_s: float | None = None) -> object:
