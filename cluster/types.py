@@ -298,11 +298,11 @@ class LoadedModel:
 class Claim:
     """A gateway's right to use a loaded model until it lets go of it, or stays silent for `lease_s`.
 
-    application: of Ray Serve. load: counts the loads, so that a handle of an earlier one is never used.
+    application: of Ray Serve. load: which load of the model, so that a handle of an earlier one is never used.
     """
 
     application: str
-    load: int
+    load: str
     lease_s: float
 
 

@@ -49,21 +49,36 @@ class ServeDeployer:
 
     def __init__(self, build: "Callable[[ModelSettings], Application]") -> None:
         self._build = build
+        self._handing_over = asyncio.Lock()  # Serve pickles an application by tables that two threads get wrong
 
     async def load(self, model: ModelSettings) -> None:
         """Deploy it, and wait for its replicas."""
-        from ray import serve
-
         name = application_of(model.id)
         try:
-            await asyncio.to_thread(serve.run, self._build(model), name=name, route_prefix=None)
+            async with self._handing_over:
+                await asyncio.to_thread(_hand_over, self._build(model), name)
+            status = await self._settled(name)
         except asyncio.CancelledError:
             await asyncio.shield(self.unload(model.id))
             raise
         except Exception as error:
-            reason = root_cause(await asyncio.to_thread(_message_of, name) or str(error))
             await self.unload(model.id)
+            reason = root_cause(str(error))
             raise LoadFailed(f"{model.id} could not be loaded: {reason}", param="model") from error
+        if status != "RUNNING":
+            reason = root_cause(await asyncio.to_thread(_message_of, name))
+            await self.unload(model.id)
+            raise LoadFailed(f"{model.id} could not be loaded: {reason}", param="model")
+
+    async def _settled(self, application: str) -> str:
+        """The application's status once it is no longer deploying."""
+        from ray import serve
+
+        while True:
+            found = (await asyncio.to_thread(serve.status)).applications.get(application)
+            if found is not None and found.status not in ("NOT_STARTED", "DEPLOYING"):
+                return str(found.status.value)
+            await asyncio.sleep(LOOK_S)
 
     async def unload(self, name: str) -> None:
         """Delete the application, and wait until it is gone."""
@@ -99,6 +114,14 @@ class ServeDeployer:
             card: ModelCard = await handle.card.remote()
             found.append(card.id)
         return tuple(found)
+
+
+def _hand_over(application: "Application", name: str) -> None:
+    """Give Serve an application to deploy, and wait for nothing."""
+    from ray.serve.api import RunTarget, run_many
+
+    target = RunTarget(target=application, name=name, route_prefix=None)
+    run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
 
 
 def _message_of(application: str) -> str:

@@ -8,6 +8,7 @@ lapses. The policy is in `slots`, the way into Ray Serve in `deployer`.
 import asyncio
 import logging
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Manager:
         self._models: dict[str, ModelSettings] = {}
         self._wanted: dict[str, _Load] = {}  # in the order in which they were asked for
         self._loads = 0  # of all time
-        self._load_of: dict[str, int] = {}
+        self._load_of: dict[str, str] = {}
         self._load_s: dict[str, float] = {}
         self._events: deque[ModelEvent] = deque(maxlen=KEPT_EVENTS)
         self._changed = asyncio.Event()
@@ -238,7 +239,7 @@ class Manager:
 
     def _ready(self, name: str, *, keep_alive_s: float, reason: str) -> None:
         self._loads += 1
-        self._load_of[name] = self._loads
+        self._load_of[name] = uuid.uuid4().hex  # no other manager's either
         memory = self._models[name].memory or 0.0
         self._slots.put(
             Slot(
@@ -309,7 +310,7 @@ class Manager:
         now = self._clock()
         self._slots.claim(name, holder, now=now, until=now + self._settings.lease_s)
         return Claim(
-            application=application_of(name), load=self._load_of.get(name, 0), lease_s=self._settings.lease_s
+            application=application_of(name), load=self._load_of.get(name, ""), lease_s=self._settings.lease_s
         )
 
     def _too_late(self, name: str, load: _Load) -> HeliostatError:

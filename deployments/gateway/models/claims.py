@@ -52,7 +52,7 @@ class Claims:
         self._claims = 0
         self._held: dict[str, _Held] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
-        self._connected: dict[str, tuple[int, Connection]] = {}
+        self._connected: dict[str, tuple[str, Connection]] = {}
         self._waiting: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None

@@ -30,7 +30,7 @@ class Manager:
         if self.failing:
             raise ModelLoading("not yet")
         self.held[name] += 1
-        return Claim(application=f"model-{name}", load=1, lease_s=self._lease_s)
+        return Claim(application=f"model-{name}", load="1", lease_s=self._lease_s)
 
     async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         self.log.append("renew")

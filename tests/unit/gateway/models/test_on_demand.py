@@ -29,7 +29,7 @@ class Fleet:
 
     async def claim(self, name: str, holder: str) -> Claim:
         self.claimed.append(name)
-        return Claim(application=name, load=1, lease_s=15.0)
+        return Claim(application=name, load="1", lease_s=15.0)
 
     async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         return ()
