@@ -74,7 +74,7 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     responses.setdefault(
         "default", {"description": "What went wrong", "content": {"application/json": {"schema": schema}}}
     )
-    if _can_stream(operation):
+    if _can_stream(path, operation):
         content = responses["200"].setdefault("content", {})
         kind = "application/x-ndjson" if is_ollama(path) else "text/event-stream"
         content.setdefault(kind, {"schema": {"type": "string"}})
@@ -86,7 +86,9 @@ def _error_of(path: str) -> str:
     return "AnthropicError" if path.startswith("/v1/messages") else "OpenAIError" if is_openai(path) else "Error"
 
 
-def _can_stream(operation: dict[str, Any]) -> bool:
+def _can_stream(path: str, operation: dict[str, Any]) -> bool:
+    if path.endswith("/events"):
+        return True
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     kinds = body.get("anyOf", [body])
     return "200" in operation["responses"] and any("stream" in kind.get("properties", {}) for kind in kinds)

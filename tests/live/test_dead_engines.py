@@ -157,6 +157,8 @@ async def kill_and_ask(state: ClusterState) -> None:
 
 
 def cores(state: ClusterState) -> list[psutil.Process]:
-    found = [process for process in processes.marked(state.id) if "EngineCore" in " ".join(process.cmdline())]
+    """The engine cores: each is a fork of its replica, and has kept the replica's name."""
+    replicas = [one for one in processes.marked(state.id) if ":spark-chat" in " ".join(one.cmdline())]
+    found = [one for one in replicas if one.ppid() in {replica.pid for replica in replicas}]
     assert found, "no engine core to kill"
     return found

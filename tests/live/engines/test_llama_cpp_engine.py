@@ -135,12 +135,13 @@ async def test_log_probabilities_come_whole_and_streamed(engine: ChatEngine) -> 
 
 
 async def test_penalties_and_biases_change_an_answer(engine: ChatEngine) -> None:
-    plain = (await answer(engine, temperature=0, max_tokens=24))["choices"][0]["message"]["content"]
+    told = {"text": "Tell me a short story about a fox.", "temperature": 0}  # long enough to repeat itself
+    plain = (await answer(engine, **told, max_tokens=24))["choices"][0]["message"]["content"]
     first = (await tokens(engine, prompt=plain, add_special_tokens=False)).tokens[0]
     for other in ({"logit_bias": {str(first): -100}}, {"frequency_penalty": 2}, {"repetition_penalty": 3}):
-        said = (await answer(engine, temperature=0, max_tokens=24, **other))["choices"][0]["message"]["content"]
+        said = (await answer(engine, **told, max_tokens=24, **other))["choices"][0]["message"]["content"]
         assert said != plain, other
-    always = await answer(engine, temperature=0, max_tokens=3, logit_bias={str(first): 100})
+    always = await answer(engine, **told, max_tokens=3, logit_bias={str(first): 100})
     assert always["choices"][0]["message"]["content"] == (await engine.detokenize([first])) * 3
 
 
