@@ -49,14 +49,13 @@ class ServeDeployer:
 
     def __init__(self, build: "Callable[[ModelSettings], Application]") -> None:
         self._build = build
-        self._handing_over = asyncio.Lock()  # Serve pickles an application by tables that two threads get wrong
 
     async def load(self, model: ModelSettings) -> None:
         """Deploy it, and wait for its replicas."""
         name = application_of(model.id)
         try:
-            async with self._handing_over:
-                await asyncio.to_thread(_hand_over, self._build(model), name)
+            # On this loop and not in a thread: Serve pickles by tables that it changes wherever a handle is made.
+            _hand_over(self._build(model), name)
             status = await self._settled(name)
         except asyncio.CancelledError:
             await asyncio.shield(self.unload(model.id))
