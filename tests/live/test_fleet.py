@@ -82,9 +82,11 @@ def fleet() -> Iterator[Running]:
         home, "up", str(config), "--detach", "--port", str(free_block(16)), "--timeout", str(START_S - 20)
     )
     assert done.returncode == 0, done.stderr
+    running = Running(home)
     try:
-        yield Running(home)
+        yield running
     finally:
+        running.http.close()
         heliostat(home, "down", timeout=90)
         shutil.rmtree(home, ignore_errors=True)
 
