@@ -73,6 +73,8 @@ class StreamJournal:
         """Store all that is new in one transaction. alive: sessions that are to show a sign of life without news.
 
         Returns the sessions that are still this gateway's to answer; of one that is missing nothing was stored.
+        What is stored already is left as it is: of a transaction whose connection broke nobody knows whether it
+        was committed, so it is written again.
         """
         table = stream_sessions.c
         own = (table.gateway == self._gateway) & (table.status == ACTIVE)
@@ -95,11 +97,15 @@ class StreamJournal:
         mine = (table.id == progress.session_id) & (table.gateway == self._gateway) & (table.status == ACTIVE)
         if progress.ending is not None:
             _free(connection, progress.session_id, mine)
+        stored = connection.execute(select(table.last_event).where(mine)).scalar()
+        if stored is None:
+            return
+        texts = progress.texts[max(0, stored + 1 - progress.first) :]
         held = connection.execute(
             update(stream_sessions)
             .where(mine)
             .values(
-                partial_response=table.partial_response + "".join(progress.texts),
+                partial_response=table.partial_response + "".join(texts),
                 token_count=tokens,
                 last_event=last,
                 last_activity_at=now(),
@@ -107,9 +113,9 @@ class StreamJournal:
         ).rowcount
         if not held:
             return
-        if progress.texts:
-            row = {"session_id": progress.session_id, "first": progress.first, "last": last}
-            connection.execute(insert(stream_events).values(texts=json.dumps(list(progress.texts)), **row))
+        if texts:
+            row = {"session_id": progress.session_id, "first": last + 1 - len(texts), "last": last}
+            connection.execute(insert(stream_events).values(texts=json.dumps(list(texts)), **row))
         if progress.ending is not None:
             _end(connection, progress.session_id, progress.ending)
 

@@ -89,8 +89,9 @@ def test_parts_that_the_gateway_does_not_know_are_refused(client: httpx.Client) 
     """vLLM would take a `uuid` for the key of its cache, and fetch a bare `image_url`."""
     png = url(ODD["png"])
     picture, kind = "messages[0].content[0].image_url", "messages.0.content.0.type"
+    uuid = "messages[0].content[0].uuid"
     parts: list[tuple[dict[str, Any], str, str]] = [
-        ({"type": "image_url", "image_url": {"url": png}, "uuid": "mine"}, "invalid_request", picture),
+        ({"type": "image_url", "image_url": {"url": png}, "uuid": "mine"}, "invalid_request", uuid),
         ({"type": "image_url", "image_url": {"url": png, "format": "png"}}, "invalid_request", picture),
         ({"type": "image_url", "image_url": png}, "invalid_request", picture),
         ({"image_url": png}, "invalid_request", kind),

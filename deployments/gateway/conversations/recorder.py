@@ -9,9 +9,6 @@ from collections.abc import Collection
 from contextlib import suppress
 from contextvars import Context
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from cluster.errors import DatabaseAway
 from cluster.settings.apis import ConversationSettings
 from cluster.stores.database import now
 from cluster.stores.stream_journal import Ending, Standing
@@ -67,7 +64,8 @@ class Recorder:
             self._wake.clear()
             try:
                 await self._write()
-            except (DatabaseAway, SQLAlchemyError):  # tried again; meanwhile `Live.room` holds the generations back
+            except Exception:  # whatever a driver raises: who waits for an answer's end waits for this task
+                # Tried again; meanwhile `Live.room` holds the generations back.
                 logger.warning("running answers could not be stored; trying again", exc_info=True)
                 await asyncio.sleep(self._settings.flush_ms / 1000)
                 self._wake.set()

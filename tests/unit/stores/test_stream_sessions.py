@@ -69,6 +69,20 @@ def test_text_is_stored_with_the_ids_of_its_events(sessions: StreamSessions, eng
     assert sessions.partial("c") == {"a-s": "abc"}
 
 
+def test_what_is_written_again_after_a_commit_that_nobody_heard_of_is_there_once(
+    sessions: StreamSessions, engine: Engine
+) -> None:
+    begin(sessions)
+    journal = StreamJournal(engine, "g")
+    journal.write([said(2, "a", "b")])
+    assert set(journal.write([said(2, "a", "b", "c")])) == {"s"}
+    assert sessions.events("s", after=1, limit=9) == [(2, "a"), (3, "b"), (4, "c")]
+    assert sessions.get("s", owner="me").partial_response == "abc"
+    assert journal.write([said(2, "a", "b", "c", ending=DONE)]) == {}
+    assert journal.write([said(2, "a", "b", "c", ending=DONE)]) == {}
+    assert sessions.get("s", owner="me").partial_response == "abc"
+
+
 def test_an_end_is_in_the_session_its_message_and_its_conversation_at_once(
     sessions: StreamSessions, talks: Conversations, engine: Engine
 ) -> None:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.errors import Overloaded
 from cluster.settings.tree import Settings
 from cluster.stores.database import now, open_database
-from cluster.stores.stream_journal import Progress, settle
+from cluster.stores.stream_journal import Progress, StreamJournal, settle
 from cluster.stores.stream_sessions import Question
 from cluster.types import ChatCall
 from deployments.gateway.conversations import routes
@@ -177,6 +178,30 @@ async def test_an_answer_that_takes_too_long_says_so() -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "generation_timeout")
     assert (await gateway.said(conversation))[1]["terminationReason"] == "generation_timeout"
     assert model.engine.running == 0
+
+
+async def test_a_driver_that_fails_as_nobody_foresaw_does_not_keep_an_answer_from_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once before the transaction, and once after its commit, which then looks as if it had failed."""
+    write, failures = StreamJournal.write, iter((before := OSError("lost"), ConnectionResetError("lost later")))
+
+    def failing(self: StreamJournal, *args: Any, **options: Any) -> Any:
+        failure = next(failures, None)
+        if failure is before:
+            raise failure
+        standings = write(self, *args, **options)
+        if failure is not None:
+            raise failure
+        return standings
+
+    monkeypatch.setattr(StreamJournal, "write", failing)
+    gateway = await slow()
+    conversation = await gateway.conversation()
+    answer = await gateway.say(conversation, "one two three")
+    assert answer.status_code == 200
+    assert (await gateway.said(conversation))[1]["content"] == answer.json()["message"]["content"] != ""
+    assert next(failures, None) is None, "both were met"
 
 
 async def test_a_deleted_conversation_ends_its_answer() -> None:
