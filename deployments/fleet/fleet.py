@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cluster import logs
+from cluster import logs, serve_pickling
 from cluster.library.library import Library
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
@@ -25,6 +25,7 @@ class Fleet:
     async def __init__(self, settings: Settings, build: "Callable[[ModelSettings, Settings], Application]") -> None:  # type: ignore[misc]
         # Serve awaits an async constructor.
         logs.configure(json_lines=True)
+        serve_pickling.take_turns()
         limits = settings.fleet
         if limits.memory_gib is None:
             limits = limits.model_copy(update={"memory_gib": budget_gib(gpu=settings.hub.enable_gpu)})

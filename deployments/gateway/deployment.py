@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cluster import logs
+from cluster import logs, serve_pickling
 from cluster.errors import DatabaseAway
 from cluster.runtime.document import DEFAULT_HOST, refuse_open
 from cluster.runtime.serving import http_host
@@ -40,6 +40,7 @@ class Gateway:
         fleet: "DeploymentHandle[Any] | None" = None,
     ) -> None:
         logs.configure(json_lines=True)
+        serve_pickling.take_turns()
         self._settings = settings
         always: dict[str, ChatModel] = {name: ChatModelClient(handle) for name, handle in models.items()}
         comers = FleetClient(fleet) if fleet is not None else None
