@@ -5,6 +5,7 @@ that are fastest on this processor, sleeping threads.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -93,19 +94,23 @@ def ray_serve_llm(port: int, folder: Path) -> Server:
 
 
 def litellm(port: int, folder: Path, behind: Server) -> Server:
-    """LiteLLM's proxy in front of a vLLM, in a virtual environment of its own that is made once."""
+    """LiteLLM's proxy in front of a vLLM, with a key, in a virtual environment of its own that is made once."""
     venv = ROOT / ".heliostat" / "peers" / "litellm"
     if not (venv / "bin" / "litellm").exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         subprocess.run([str(venv / "bin" / "pip"), "install", "--quiet", LITELLM], check=True)
+    key = f"sk-{secrets.token_hex(32)}"  # without one it does not start
     config = folder / "litellm.yaml"
     config.write_text(
         f"model_list:\n  - model_name: {MODEL}\n    litellm_params:\n"
         f"      model: hosted_vllm/{MODEL}\n      api_base: {behind.url}/v1\n      api_key: none\n"
         "litellm_settings:\n  num_retries: 0\n  telemetry: false\n"
+        f"general_settings:\n  master_key: {key}\n"
     )
     command = [str(venv / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
-    return _started("litellm", port, folder, command)
+    server = _started("litellm", port, folder, command)
+    server.key = key
+    return server
 
 
 def heliostat(port: int, folder: Path, config: str = "benchmarks/gateway.yaml", model: str = MODEL) -> Server:

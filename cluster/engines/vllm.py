@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster import torchvision_ops
-from cluster.engines import strict_tools, vllm_sampling, vllm_timing, vllm_tokens
+from cluster.engines import strict_tools, vllm_norms, vllm_sampling, vllm_timing, vllm_tokens
 from cluster.engines.hub import fetch
 from cluster.engines.images import blank, has_pictures
+from cluster.engines.learned import Learned
 from cluster.engines.plain_text import PlainText, plain_text_for
 from cluster.engines.template_options import template_options
 from cluster.engines.vllm_answer import Amends
@@ -63,7 +64,7 @@ class Asked:
     amends: Amends
 
 
-class VllmEngine:
+class VllmEngine(Learned):
     """A chat engine on vLLM. source: a folder or a Hub id. context_length: None takes the model's own."""
 
     def __init__(
@@ -89,21 +90,10 @@ class VllmEngine:
             completion=HONOURED,
         )
         self._wanted_context = context_length
-        self._revision = ""
         self._running: Running | None = None
         self._call_tokens: bool | None = None
         self._plain = PlainText()
         self._options: frozenset[str] = frozenset()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The context length and whether the model sees images are known after `start`."""
-        return self._capabilities
-
-    @property
-    def revision(self) -> str:
-        """A hash of the model's files, or the Hub's commit."""
-        return self._revision
 
     @property
     def running(self) -> int:
@@ -274,8 +264,16 @@ class VllmEngine:
         if cpu:
             fit_batch(engine_arguments)
             vllm_sampling.install()
-        with engine_process(fork=cpu and self._settings.tensor_parallel_size == 1, threads=threads(self._source)):
-            return AsyncLLM.from_engine_args(engine_arguments), arguments
+        fork = cpu and self._settings.tensor_parallel_size == 1
+        if fork:  # a process that is started anew would not know them
+            vllm_norms.install(engine_arguments)
+        with engine_process(fork=fork, threads=threads(self._source)) as context:
+            try:
+                return AsyncLLM.from_engine_args(engine_arguments), arguments
+            except Exception as error:
+                if words := context.last_words():  # the error itself says only that there was one
+                    raise RuntimeError(words) from error
+                raise
 
     def _alive(self) -> Running:
         if self._running is None:
