@@ -12,7 +12,7 @@ PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist worksteal
 # Without bytecode on disk pytest rewrites every test file anew, and each process of the live level compiles ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-embeddings models-train models-eval clean
+.PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-scaling bench-embeddings models-train models-eval clean
 
 install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
@@ -59,6 +59,10 @@ bench: install  ## against `vllm serve`, LiteLLM and Ray Serve LLM, each in the 
 
 bench-soak: install  ## 1,000 streams at once, 50,000 requests: what is lost, what stays in memory
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+bench-scaling: install  ## replicas under a load step, one of them killed, and what affine routing is worth
+	$(BIN)/python benchmarks/scaling.py --svg docs/scaling.svg $(ARGS)
+	$(BIN)/python benchmarks/affinity.py
 
 bench-embeddings: install  ## 256 clients with a text each, against one batched call
 	$(BIN)/python benchmarks/embeddings.py $(ARGS)

@@ -56,6 +56,22 @@ def up(
 
 
 @app.command()
+def update(
+    config: Annotated[Path, typer.Argument(help="The config that is to run from now on.")],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds it may take.")] = 300.0,
+) -> None:
+    """Deploy CONFIG on the cluster that runs: replica by replica, the old answering until the new are there."""
+    interrupts = Interrupts()
+    interrupts.listen()
+    from cluster.console.progress import Progress
+    from cluster.runtime.updating import update as deploy
+
+    with Progress() as progress:
+        state = deploy(config, progress, interrupts, timeout_s=timeout)
+    _tell(f"{state.url} serves {config}")
+
+
+@app.command()
 def down() -> None:
     """Stop the cluster of this home: what `up` started, and nothing else."""
     from cluster.runtime.lifecycle import down as stop

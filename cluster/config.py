@@ -251,8 +251,9 @@ def _known(path: tuple[str, ...], root: type[BaseModel]) -> list[str]:
     for key in path:
         if key.isdigit():
             continue
-        if key in ENGINES:
-            kinds = [kind for kind in kinds if kind is ENGINES[key]]
+        if key in ENGINES:  # a provider of that kind is not its engine, and has the same tag
+            kinds = [kind for kind in kinds if "kind" in kind.model_fields]
+            kinds = [kind for kind in kinds if kind.model_fields["kind"].default == key]
             continue
         fields = [kind.model_fields[key].annotation for kind in kinds if key in kind.model_fields]
         kinds = [kind for annotation in fields for kind in _models_in(annotation)]

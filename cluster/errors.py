@@ -4,6 +4,7 @@
     ├── BadRequest                    invalid_request             400
     │   ├── ContextTooLong            context_length_exceeded     400
     │   ├── UnsupportedParameter      unsupported_parameter       400
+    │   ├── NoCapableModel            no_capable_model            400
     │   ├── BrokenDocument            broken_document             400
     │   ├── EncryptedDocument         encrypted_document          400
     │   ├── EmptyDocument             empty_document              400
@@ -15,6 +16,9 @@
     │   ├── ImageTooLarge             image_too_large             400
     │   ├── InvalidModelName          invalid_model_name          400
     │   ├── PickledWeights            pickled_weights             400
+    │   ├── UnreadableQuery           graphql_parse_failed        400
+    │   ├── InvalidQuery              graphql_validation_failed   400
+    │   ├── QueryTooComplex           graphql_too_complex         400
     │   ├── NothingToRun              empty_plan                  400
     │   └── PlanTooLarge              plan_too_large              400
     ├── InvalidApiKey                 invalid_api_key             401
@@ -25,6 +29,7 @@
     ├── NotFound                      not_found                   404
     │   ├── ModelNotFound             model_not_found             404
     │   │   └── RevisionNotFound      model_revision_not_found    404
+    │   ├── ProviderNotFound          provider_not_found          404
     │   ├── DocumentNotFound          document_not_found          404
     │   ├── AccountNotFound           account_not_found           404
     │   ├── KeyNotFound               key_not_found               404
@@ -43,6 +48,7 @@
     │   ├── ModelInUse                model_in_use                409
     │   └── EmbedderMismatch          embedder_mismatch           409
     ├── PayloadTooLarge               payload_too_large           413
+    ├── UnsupportedMediaType          unsupported_media_type      415
     ├── UnsupportedDocument           unsupported_document_type   415
     ├── HeadersTooLarge               headers_too_large           431
     ├── Overloaded                    rate_limit_exceeded         429     yes
@@ -62,6 +68,7 @@
     │   ├── CircuitOpen               circuit_open                503     yes
     │   ├── ModelLoading              model_loading               503     yes
     │   ├── LoadFailed                model_load_failed           503
+    │   │   └── OutOfMemory           out_of_memory               503
     │   ├── NoRoom                    no_room                     503     yes
     │   │   └── ModelTooLarge         model_too_large             507
     │   └── ReplicaLost               replica_lost                503     yes
@@ -123,6 +130,16 @@ def _rebuild(kind: type[HeliostatError], message: str, details: dict[str, Any]) 
     return kind(message, **details)
 
 
+def legacy_of(code: str) -> str | None:
+    """The code that older clients know a stable one by; None where they knew of no such thing."""
+    kinds = [HeliostatError]
+    for kind in kinds:  # it grows: every class once
+        if kind.code == code:
+            return kind.legacy
+        kinds += kind.__subclasses__()
+    return None
+
+
 class BadRequest(HeliostatError):
     """The request cannot be understood or honoured as sent."""
 
@@ -138,7 +155,13 @@ class ContextTooLong(BadRequest):
 class UnsupportedParameter(BadRequest):
     """A valid parameter that this model or engine cannot honour: refused, never ignored."""
 
-    code = "unsupported_parameter"
+    code, legacy = "unsupported_parameter", "HF_INVALID_CONFIG"
+
+
+class NoCapableModel(BadRequest):
+    """The choice of a model is ours, and none can do what the request asks."""
+
+    code = "no_capable_model"
 
 
 class BrokenDocument(BadRequest):
@@ -204,7 +227,25 @@ class InvalidModelName(BadRequest):
 class PickledWeights(BadRequest):
     """A model whose weights are pickled, which can run any code, and whose entry does not allow that."""
 
-    code = "pickled_weights"
+    code, legacy = "pickled_weights", "HF_MODEL_LOAD_FAILED"
+
+
+class UnreadableQuery(BadRequest):
+    """A GraphQL document that is none."""
+
+    code = "graphql_parse_failed"
+
+
+class InvalidQuery(BadRequest):
+    """A GraphQL document or variables that do not fit the schema."""
+
+    code = "graphql_validation_failed"
+
+
+class QueryTooComplex(BadRequest):
+    """A GraphQL operation that asks for more than one may."""
+
+    code = "graphql_too_complex"
 
 
 class NothingToRun(BadRequest):
@@ -265,6 +306,12 @@ class RevisionNotFound(ModelNotFound):
     """The model exists, that revision of it does not."""
 
     code = "model_revision_not_found"
+
+
+class ProviderNotFound(NotFound):
+    """No provider of that id is configured, or none of its models may be asked."""
+
+    code = "provider_not_found"
 
 
 class DocumentNotFound(NotFound):
@@ -373,6 +420,12 @@ class PayloadTooLarge(HeliostatError):
     """The request body is over the limit."""
 
     code, status = "payload_too_large", 413
+
+
+class UnsupportedMediaType(HeliostatError):
+    """A body of a type that its path does not read."""
+
+    code, status = "unsupported_media_type", 415
 
 
 class UnsupportedDocument(HeliostatError):
@@ -490,23 +543,28 @@ class LoadFailed(Unavailable):
     code, retryable, legacy = "model_load_failed", False, "HF_MODEL_LOAD_FAILED"
 
 
+class OutOfMemory(LoadFailed):
+    """The model was asked for, and there was too little memory to load it, also without the models nobody used."""
+
+    code, legacy = "out_of_memory", "HF_MEMORY_EXCEEDED"
+
+
 class NoRoom(Unavailable):
     """The model cannot be loaded now: those that are loaded are in use."""
 
-    code = "no_room"
+    code, legacy = "no_room", "HF_MEMORY_EXCEEDED"
 
 
 class ModelTooLarge(NoRoom):
     """The model cannot be loaded here, whatever else is unloaded."""
 
     code, status, retryable = "model_too_large", 507, False
-    legacy = "HF_MEMORY_EXCEEDED"
 
 
 class ReplicaLost(Unavailable):
     """A replica died while it held the request."""
 
-    code = "replica_lost"
+    code, legacy = "replica_lost", "HF_PIPELINE_ERROR"
 
 
 class GenerationTimeout(HeliostatError):

@@ -3,9 +3,10 @@
 Importing this module loads neither Ray nor torch; a test holds that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,12 +79,17 @@ class ChatCall:
     """One chat completion on its way to a replica, or a raw one.
 
     body: a JSON object, already checked by the gateway (or written by a pipeline), in OpenAI's shape of the kind.
+    affinity: what calls have in common that should go to the same replica. waited_s: for a place in the sender's
+    queue. queued: requests that wait there when this leaves.
     """
 
     body: bytes
     request_id: str
     priority: Priority = Priority.INTERACTIVE
     kind: CallKind = CallKind.CHAT
+    affinity: str = ""
+    waited_s: float = 0.0
+    queued: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,9 +280,10 @@ class ModelState(StrEnum):
 class LoadedModel:
     """One model as `ps` shows it. Times in Unix seconds, sizes in GiB.
 
-    device: `cpu`, `cuda`, or `remote`. in_use: the gateways that use it now. until: when it goes if nobody asks for
-    it, None where it stays. fixed: part of the configuration, so that it can't be unloaded. load_s: how long its
-    load took, or has taken so far.
+    device: `cpu`, `cuda`, or `remote`. in_use: requests that use it now, as the gateways said a moment ago.
+    until: when it goes if nobody asks for it, None where it stays. fixed: part of the configuration, so that it
+    can't be unloaded. load_s: how long its load took, or has taken so far. loaded_at: when that was done, None
+    where nobody was there to see it. detail: of a model on its way, what it waits for.
     """
 
     id: str
@@ -292,6 +299,8 @@ class LoadedModel:
     used_at: float
     until: float | None
     load_s: float
+    loaded_at: float | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,11 +316,25 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Using:
+    """A gateway's use of one model now. holder: as in its claim. requests: that it has there."""
+
+    model: str
+    holder: str
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEvent:
-    """What happened to a model, and why. number: counts up. at: Unix seconds. what: `loading`, `ready`, ..."""
+    """What happened to a model, and why. number: counts up. at: Unix seconds. what: `loading`, `ready`, ...
+
+    reason: in words. code: the same as a stable word. inputs: JSON values that were decided on.
+    """
 
     number: int
     at: float
     model: str
     what: str
     reason: str = ""
+    code: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict)

@@ -23,6 +23,7 @@ class Command:
 
 COMMANDS = {
     "up": Command(module="cluster.__main__", attribute="app", help="Start a cluster and serve a config."),
+    "update": Command(module="cluster.__main__", attribute="app", help="Serve another config, without a pause."),
     "down": Command(module="cluster.__main__", attribute="app", help="Stop it."),
     "status": Command(module="cluster.__main__", attribute="app", help="What runs."),
     "events": Command(module="deployments.events", attribute="events", help="What the router decided, and why."),

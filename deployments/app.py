@@ -21,6 +21,7 @@ from cluster.settings.models import ModelSettings
 from cluster.settings.tree import WAITING_CPUS, Settings
 from deployments.fleet.fleet import Fleet
 from deployments.fleet.replica import ModelReplica
+from deployments.fleet.scaling import autoscaling
 from deployments.gateway.deployment import Gateway
 from deployments.retrieval.embedder import Embedder
 from deployments.retrieval.retriever import Retriever
@@ -38,6 +39,9 @@ ALWAYS: dict[str, Any] = {
 COUNTED = RequestRouterConfig(
     request_router_class="deployments.fleet.request_router.CountingRouter"  # type: ignore[arg-type]  # Ray's hint
 )
+AFFINE = RequestRouterConfig(
+    request_router_class="deployments.fleet.request_router.AffineRouter"  # type: ignore[arg-type]
+)
 FLEET_CALLS = 10_000  # each waits for a model to load, or is answered at once
 BACKPRESSURE = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
 
@@ -54,6 +58,8 @@ def build(settings: Settings) -> Application:
         serve.ingress()(Gateway),
         "Gateway",
         num_replicas=settings.gateway.replicas,
+        max_surge_percent=100,  # an update of the only gateway is no moment without one
+        graceful_shutdown_timeout_s=max(model.replicas.drain_s for model in settings.models),
         max_ongoing_requests=settings.gateway.max_ongoing,
         ray_actor_options={"num_cpus": settings.gateway.cpus},
     )
@@ -89,7 +95,13 @@ def _model(model: ModelSettings, settings: Settings) -> Application:
     # A GPU cannot hold the old and the new replica at once; a CPU can, and nobody waits.
     surge = 0 if settings.gpus_of(model) else 100
     options = _replicas(model, settings)
-    deployment = _deployment(ModelReplica, deployment_name(model.id), max_surge_percent=surge, **options)
+    deployment = _deployment(
+        ModelReplica,
+        deployment_name(model.id),
+        max_surge_percent=surge,
+        graceful_shutdown_timeout_s=model.replicas.drain_s,
+        **options,
+    )
     return deployment.bind(model, settings)
 
 
@@ -118,17 +130,12 @@ def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:
         "max_ongoing_requests": replicas.max_ongoing,
         "max_queued_requests": replicas.max_queued,
         "backpressure_config": BACKPRESSURE,
-        "request_router_config": COUNTED,
+        "request_router_config": COUNTED if model.routing == "queue" else AFFINE,
         "ray_actor_options": {"num_cpus": replicas.cpus, **({"num_gpus": gpus} if gpus else {})},
     }
-    if replicas.min == replicas.max:
+    if not replicas.scales:
         return {**options, "num_replicas": replicas.max}
-    scale = {
-        "min_replicas": replicas.min,
-        "max_replicas": replicas.max,
-        "target_ongoing_requests": replicas.target_ongoing,
-    }
-    return {**options, "autoscaling_config": scale}
+    return {**options, "autoscaling_config": autoscaling(replicas)}
 
 
 def _deployment(body: type, name: str, **options: Any) -> Deployment:

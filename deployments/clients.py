@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from cluster.engines.remote.providers import Providers
 from cluster.serve_errors import translate
+from cluster.serve_replicas import RUNNING
 from cluster.timing import tell
 from cluster.types import (
     Answer,
@@ -19,7 +21,6 @@ from cluster.types import (
     Chunk,
     Claim,
     Document,
-    EmbedderIdentity,
     EmbeddingCall,
     Embeddings,
     Health,
@@ -29,12 +30,11 @@ from cluster.types import (
     Passage,
     TokenizeCall,
     Tokenized,
+    Using,
 )
 from pipelines.documents.parsed import ParsedDocument
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from ray.serve.handle import DeploymentHandle
 
 
@@ -117,11 +117,11 @@ class Retriever(Protocol):
 class Fleet(Protocol):
     """The models that come and go: one manager for the whole cluster."""
 
-    async def claim(self, name: str, holder: str) -> Claim:
-        """The right to use a model, which is loaded first where it is not."""
+    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
+        """The right to use a model, which is loaded first where it is not. wait_s: how long to wait for that."""
         ...
 
-    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    async def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
         """Still using these models, as these holders. Returns those that may not be used any more."""
         ...
 
@@ -150,35 +150,38 @@ class Fleet(Protocol):
 class Backends:
     """What a gateway stands in front of. embedder, retriever: None where no embedding model is configured.
 
-    fleet: None where no model comes or goes.
+    fleet: None where no model comes or goes. providers: None where all models are named in the config.
     """
 
     models: Mapping[str, ChatModel]
     embedder: Embedder | None = None
     retriever: Retriever | None = None
     fleet: Fleet | None = None
+    providers: Providers | None = None
 
 
 class ChatModelClient:
     """A chat model behind a Serve handle."""
 
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+    def __init__(self, handle: "DeploymentHandle[Any]", *, sleeps: bool = False) -> None:
+        """sleeps: whether it may have no replica, until the next request brings one."""
+        self._sleeps = sleeps
         self._unary = handle
-        self._stream = handle.options(stream=True)  # kept: every `options` call makes a router of its own
+        self._stream = handle.options(stream=True)  # of the same router
 
     async def card(self) -> ModelCard:
         """What the model is and can do."""
-        return cast(ModelCard, await _reply(self._unary.card.remote()))
+        return cast(ModelCard, await reply(self._unary.card.remote()))
 
     async def chat(self, call: ChatCall) -> bytes:
         """One `chat.completion`, as JSON."""
-        answer = cast(ChatAnswer, await _reply(self._unary.chat.remote(call)))
+        answer = cast(ChatAnswer, await reply(_towards(self._unary, "chat", call).remote(call)))
         tell(answer.timing)
         return answer.body
 
     async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
         """Server-sent events; closing the iterator stops the generation."""
-        response: Any = self._stream.stream.remote(call)
+        response: Any = _towards(self._stream, "stream", call).remote(call)
         try:
             async for item in response:
                 if isinstance(item, ChatAnswer):  # the first
@@ -193,15 +196,17 @@ class ChatModelClient:
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a text, or of messages in the model's template."""
-        return cast(Tokenized, await _reply(self._unary.tokenize.remote(call)))
+        return cast(Tokenized, await reply(self._unary.tokenize.remote(call)))
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
-        return cast(str, await _reply(self._unary.detokenize.remote(tuple(tokens))))
+        return cast(str, await reply(self._unary.detokenize.remote(tuple(tokens))))
 
     async def health(self) -> Health:
-        """How a replica is, and its load."""
-        return cast(Health, await _reply(self._unary.health.remote()))
+        """How a replica is, and its load. A model that sleeps lacks nothing, and is not woken to say so."""
+        if self._sleeps and not RUNNING.of(self._unary.deployment_name):
+            return Health(status="running", detail="asleep: the next request starts a replica")
+        return cast(Health, await reply(self._unary.health.remote()))
 
     async def close(self) -> None:
         """Stop the handles' routers: each keeps a watch on the controller."""
@@ -216,33 +221,33 @@ class FleetClient:
     def __init__(self, handle: "DeploymentHandle[Any]") -> None:
         self._handle = handle
 
-    async def claim(self, name: str, holder: str) -> Claim:
+    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
         """The right to use a model."""
-        return cast(Claim, await _reply(self._handle.claim.remote(name, holder)))
+        return cast(Claim, await reply(self._handle.claim.remote(name, holder, wait_s=wait_s)))
 
-    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    async def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
         """Still using these."""
-        return cast("tuple[str, ...]", await _reply(self._handle.renew.remote(claims)))
+        return cast("tuple[str, ...]", await reply(self._handle.renew.remote(uses)))
 
     async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
         """Nothing more for a model."""
-        await _reply(self._handle.release.remote(name, holder, keep_alive_s=keep_alive_s))
+        await reply(self._handle.release.remote(name, holder, keep_alive_s=keep_alive_s))
 
     async def load(self, name: str, *, pin: bool | None, keep_alive_s: float | None) -> LoadedModel:
         """Load a model and keep it."""
-        return cast(LoadedModel, await _reply(self._handle.load.remote(name, pin=pin, keep_alive_s=keep_alive_s)))
+        return cast(LoadedModel, await reply(self._handle.load.remote(name, pin=pin, keep_alive_s=keep_alive_s)))
 
     async def unload(self, name: str, *, force: bool) -> None:
         """Unload a model."""
-        await _reply(self._handle.unload.remote(name, force=force))
+        await reply(self._handle.unload.remote(name, force=force))
 
     async def loaded(self) -> tuple[LoadedModel, ...]:
         """What is loaded or on its way."""
-        return cast("tuple[LoadedModel, ...]", await _reply(self._handle.loaded.remote()))
+        return cast("tuple[LoadedModel, ...]", await reply(self._handle.loaded.remote()))
 
     async def changed(self, after: int, timeout_s: float) -> tuple[ModelEvent, ...]:
         """What has happened since."""
-        return cast("tuple[ModelEvent, ...]", await _reply(self._handle.changed.remote(after, timeout_s)))
+        return cast("tuple[ModelEvent, ...]", await reply(self._handle.changed.remote(after, timeout_s)))
 
 
 class EmbedderClient:
@@ -253,19 +258,19 @@ class EmbedderClient:
 
     async def card(self) -> ModelCard:
         """What the model is and can do."""
-        return cast(ModelCard, await _reply(self._handle.card.remote()))
+        return cast(ModelCard, await reply(self._handle.card.remote()))
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         """Vectors in the order of the inputs."""
-        return cast(Embeddings, await _reply(self._handle.embed.remote(call)))
+        return cast(Embeddings, await reply(self._handle.embed.remote(call)))
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a text."""
-        return cast(Tokenized, await _reply(self._handle.tokenize.remote(call)))
+        return cast(Tokenized, await reply(self._handle.tokenize.remote(call)))
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
-        return cast(str, await _reply(self._handle.detokenize.remote(tuple(tokens))))
+        return cast(str, await reply(self._handle.detokenize.remote(tuple(tokens))))
 
 
 class ChunkingEmbedderClient(EmbedderClient):
@@ -274,51 +279,7 @@ class ChunkingEmbedderClient(EmbedderClient):
     async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
         """The chunks of a parsed document, in order."""
         call = self._handle.cut.remote(parsed, document_id=document_id, source=source)
-        return cast("tuple[Chunk, ...]", await _reply(call))
-
-
-class VectorsClient:
-    """The vector store's owner behind a Serve handle; see cluster.stores.vectors.VectorStore."""
-
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
-        self._handle = handle
-
-    async def held(self, document_id: str, *, chunker: str) -> Document | None:
-        """The published document, where it was cut by this chunker."""
-        return cast("Document | None", await _reply(self._handle.held.remote(document_id, chunker=chunker)))
-
-    async def missing(self, ids: Sequence[str]) -> list[str]:
-        """Those of the chunk ids that are not stored."""
-        return cast("list[str]", await _reply(self._handle.missing.remote(list(ids))))
-
-    async def upsert(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
-    ) -> None:
-        """Write chunks and their vectors."""
-        await _reply(self._handle.upsert.remote(tuple(chunks), vectors, chunker=chunker, identity=identity))
-
-    async def publish(self, document: Document, *, chunker: str) -> None:
-        """Make a document visible under its source."""
-        await _reply(self._handle.publish.remote(document, chunker=chunker))
-
-    async def query(
-        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
-    ) -> tuple[Passage, ...]:
-        """The nearest published chunks, best first."""
-        call = self._handle.query.remote(vector, limit=limit, identity=identity)
-        return cast("tuple[Passage, ...]", await _reply(call))
-
-    async def documents(self) -> tuple[Document, ...]:
-        """All published documents, newest first."""
-        return cast("tuple[Document, ...]", await _reply(self._handle.documents.remote()))
-
-    async def delete(self, document_id: str) -> Document:
-        """Forget a document and its chunks."""
-        return cast(Document, await _reply(self._handle.delete.remote(document_id)))
-
-    async def health(self) -> Health:
-        """How the store is, and how much it holds."""
-        return cast(Health, await _reply(self._handle.health.remote()))
+        return cast("tuple[Chunk, ...]", await reply(call))
 
 
 class RetrieverClient:
@@ -329,31 +290,39 @@ class RetrieverClient:
 
     async def add(self, *, source: str, content: bytes) -> Document:
         """Store one document."""
-        return cast(Document, await _reply(self._handle.add.remote(source=source, content=content)))
+        return cast(Document, await reply(self._handle.add.remote(source=source, content=content)))
 
     async def documents(self) -> tuple[Document, ...]:
         """All stored documents, newest first."""
-        return cast("tuple[Document, ...]", await _reply(self._handle.documents.remote()))
+        return cast("tuple[Document, ...]", await reply(self._handle.documents.remote()))
 
     async def remove(self, document_id: str) -> Document:
         """Forget one document."""
-        return cast(Document, await _reply(self._handle.remove.remote(document_id)))
+        return cast(Document, await reply(self._handle.remove.remote(document_id)))
 
     async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
         """The best passages, best first."""
-        return cast("tuple[Passage, ...]", await _reply(self._handle.search.remote(query, limit=limit)))
+        return cast("tuple[Passage, ...]", await reply(self._handle.search.remote(query, limit=limit)))
 
     async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
         """Retrieve, then answer."""
         call = self._handle.answer.remote(query, limit=limit, model=model, request_id=request_id)
-        return cast(Answer, await _reply(call))
+        return cast(Answer, await reply(call))
 
     async def health(self) -> Health:
         """How the vector store and the retriever are."""
-        return cast(Health, await _reply(self._handle.health.remote()))
+        return cast(Health, await reply(self._handle.health.remote()))
 
 
-async def _reply(response: Any) -> Any:
+def _towards(handle: Any, method: str, call: ChatCall) -> Any:
+    """The method of a handle, towards the replica that such calls go to; it costs no more than the method alone."""
+    if not call.affinity:
+        return getattr(handle, method)
+    return handle.options(method_name=method, session_id=call.affinity)
+
+
+async def reply(response: Any) -> Any:
+    """What a handle's call returns; who cancels it stops it there. Raises the errors of this house alone."""
     try:
         return await response
     except asyncio.CancelledError:

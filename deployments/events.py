@@ -23,7 +23,7 @@ def events(
     url: Annotated[str | None, typer.Option(help="Of the server; the running cluster's by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """What the router decided, and why: retries, fallbacks, breakers, refusals."""
+    """What was decided, and why: retries, fallbacks, breakers, refusals, models loaded and unloaded."""
     address = url or read_state(home()).url
     asked: dict[str, Any] = {"limit": limit, "kind": kind or [], "model": model or []}
     if since is not None:

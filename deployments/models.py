@@ -24,6 +24,8 @@ from cluster.runtime.state import read_state
 from cluster.settings.models import HubSettings
 from deployments.loaded import loaded_names
 from deployments.models_eval import evaluate
+from deployments.models_provided import provided
+from deployments.models_recorded import record_of
 from deployments.models_running import load, ps, unload
 
 EXIT_INTERRUPTED = 130  # as shells say it of Ctrl-C
@@ -52,9 +54,10 @@ def list_models(
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """The models of the catalog and of the disk."""
+    """The models of the catalog, of the disk, and of the running cluster's providers."""
     library, loaded = Library(_hub(config)), loaded_names()
     entries = [entry for entry in library.entries() if entry.on_disk or not here]
+    entries += [] if here else provided()
     if as_json:
         rows = [{**entry.as_json(), "loaded": entry.loaded_among(loaded)} for entry in entries]
         typer.echo(json.dumps(rows, indent=1))
@@ -66,14 +69,16 @@ def list_models(
 
 @models.command("show")
 def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None:
-    """All that is known of a model, and where each figure comes from."""
+    """All that is known of a model, where each figure comes from, and what the running cluster counted of it."""
     entry, loaded = Library(_hub(config)).entry(name), loaded_names()
+    record = None if loaded is None else record_of(name, entry.id)
     if as_json:
-        typer.echo(json.dumps({**entry.as_json(), "loaded": entry.loaded_among(loaded)}, indent=1))
+        row = {**entry.as_json(), "loaded": entry.loaded_among(loaded), "record": record}
+        typer.echo(json.dumps(row, indent=1))
         return
     from deployments.models_shown import show_one
 
-    show_one(entry, loaded)
+    show_one(entry, loaded, record)
 
 
 @models.command("pull")

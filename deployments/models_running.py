@@ -75,7 +75,7 @@ def unload(
 
 
 def until(row: dict[str, Any], now: float) -> str:
-    """When a model goes, for people."""
+    """When a model goes, for people; of one on its way, what it waits for."""
     if row["fixed"]:
         return "the cluster stops"
     if row["pinned"]:
@@ -83,7 +83,7 @@ def until(row: dict[str, Any], now: float) -> str:
     if row["in_use"]:
         return "in use"
     if row["until"] is None:
-        return "for ever" if row["state"] == "ready" else ""
+        return "for ever" if row["state"] == "ready" else str(row.get("detail") or "")
     left = max(0, round(row["until"] - now))
     return f"in {left} s" if left < 120 else f"in {left / 60:.0f} min"
 

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from cluster.library.entry import ModelEntry
 from cluster.library.manifest import PullProgress
+from deployments.models_recorded import lines as record_lines
 
 PIPED = 200  # columns where nobody looks: a line a row, for grep
 REPEAT_S = 5.0  # between two lines of a pull where there is no terminal
@@ -57,8 +59,13 @@ def show_list(entries: Sequence[ModelEntry], loaded: Set[str] | None, console: C
     console.print(table)
 
 
-def show_one(entry: ModelEntry, loaded: Set[str] | None, console: Console | None = None) -> None:
-    """All of a model."""
+def show_one(
+    entry: ModelEntry,
+    loaded: Set[str] | None,
+    record: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> None:
+    """All of a model. record: what the running cluster has counted of it."""
     console = console or _console()
     console.print(f"[bold]{escape(entry.id)}[/]  {escape(entry.about)}")
     if entry.problem:
@@ -72,16 +79,22 @@ def show_one(entry: ModelEntry, loaded: Set[str] | None, console: Console | None
         "on disk": f"{_here(entry)} {entry.folder or ''}".strip(),
         "loaded": "" if loaded is None else "yes" if entry.loaded_among(loaded) else "no",
     }
-    about = Table(box=None, show_header=False)
-    for name, text in lines.items():
-        if text:
-            about.add_row(name, escape(text))
-    console.print(about)
+    _show_lines({name: text for name, text in lines.items() if text}, console)
     figures = Table("figure", "", "from", box=None)
     for figure in entry.figures:
         value = size(figure.value) if figure.name in {"memory", "size"} else str(figure.value)
         figures.add_row(figure.name, escape(value), escape(figure.said_by))
     console.print(figures)
+    if record is not None:
+        console.print("of its requests to the running cluster:")
+        _show_lines(record_lines(record), console)
+
+
+def _show_lines(lines: Mapping[str, str], console: Console) -> None:
+    table = Table(box=None, show_header=False)
+    for name, text in lines.items():
+        table.add_row(name, escape(text))
+    console.print(table)
 
 
 class PullBar:
@@ -128,6 +141,8 @@ class PullBar:
 
 
 def _here(entry: ModelEntry) -> str:
+    if entry.provider != "local":
+        return f"at {entry.provider}" if entry.problem is None else f"at {entry.provider}: {entry.problem}"
     if entry.problem:
         return "broken"
     if entry.on_disk:

@@ -6,6 +6,7 @@ Each check is a small function from plain facts to one finding; `examine` gather
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from cluster.runtime.ports import Listener, exposed
@@ -73,6 +74,18 @@ def check_torchvision(problem: str | None, installed: bool) -> Finding:
         hint = "install the build that matches torch; heliostat_torchvision.pth must lie in site-packages"
         return Finding(name="torchvision", level=Level.FAIL, what=problem, hint=hint)
     return Finding(name="torchvision", level=Level.OK, what="imports")
+
+
+def check_llama_cpp(version: str | None, problem: str | None, engines: Sequence[str]) -> Finding:
+    """What runs GGUF files is there and loads. problem: the import's error, None where it works."""
+    level = Level.FAIL if "llama_cpp" in engines else Level.WARN
+    if problem is not None:
+        hint = "its wheel is for CPUs with AVX2; models in other files run by vLLM or transformers"
+        return Finding(name="llama.cpp", level=level, what=f"xllamacpp {version}: {problem}", hint=hint)
+    if version is not None:
+        return Finding(name="llama.cpp", level=Level.OK, what=f"xllamacpp {version} imports")
+    hint = 'GGUF files need it: pip install "heliostat-serve[llama-cpp]"'
+    return Finding(name="llama.cpp", level=level, what="xllamacpp is not installed", hint=hint)
 
 
 def check_port(port: int, holder: Listener | None, free: bool, ours: bool) -> Finding:
@@ -193,12 +206,14 @@ def check_proxy(binary: str | None) -> Finding:
 def examine(config: Path | None = None) -> tuple[Finding, ...]:
     """All checks on this machine, and on the config where one is given. Raises SettingsError."""
     from cluster.doctor import facts
+    from cluster.doctor.providers import check_provider
 
     found: facts.Facts = facts.gather(config)
     checks: list[Callable[[], Finding]] = [
         lambda: check_python(found.python),
         lambda: check_packages(found.versions, found.engines),
         lambda: check_torchvision(found.torchvision_problem, found.versions.get("torchvision") is not None),
+        lambda: check_llama_cpp(found.versions["xllamacpp"], found.llama_cpp_problem, found.engines),
         lambda: check_proxy(found.haproxy),
         lambda: check_port(found.port, found.port_holder, found.port_free, found.port_ours),
         lambda: check_disk(found.disk_free, str(found.home)),
@@ -210,4 +225,5 @@ def examine(config: Path | None = None) -> tuple[Finding, ...]:
     ]
     if (settings := found.settings) is not None:
         checks.append(lambda: check_cpus(settings, found.cpus))
+    checks += [partial(check_provider, provider) for provider in found.providers]
     return tuple(check() for check in checks)

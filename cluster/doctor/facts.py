@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from cluster.config import Config, home, load_config
+from cluster.doctor.providers import ProviderFacts, look
 from cluster.errors import NotRunning, StaleCluster
 from cluster.runtime import haproxy, processes
 from cluster.runtime.document import DEFAULT_HOST, DEFAULT_PORT
@@ -29,6 +30,7 @@ PACKAGES = (
     "sentence-transformers",
     "chromadb",
     "fastapi",
+    "xllamacpp",
 )
 IMPORT_TIMEOUT_S = 60
 
@@ -41,6 +43,8 @@ class Facts:
     versions: dict[str, str | None]
     engines: tuple[str, ...]
     torchvision_problem: str | None
+    llama_cpp_problem: str | None
+    providers: tuple[ProviderFacts, ...]
     haproxy: str | None
     port: int
     port_free: bool
@@ -72,7 +76,9 @@ def gather(config: Path | None) -> Facts:
         python=sys.version_info[:2],
         versions=versions,
         engines=tuple({model.engine.kind for model in settings.models}) if settings else (),
-        torchvision_problem=_torchvision_problem() if versions["torchvision"] and versions["torch"] else None,
+        torchvision_problem=_problem_of("torchvision") if versions["torchvision"] and versions["torch"] else None,
+        llama_cpp_problem=_problem_of("xllamacpp") if versions["xllamacpp"] else None,
+        providers=look(settings) if settings else (),
         haproxy=haproxy.binary(),
         port=port,
         port_free=free,
@@ -111,15 +117,17 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _torchvision_problem() -> str | None:
-    """Import it in a process of its own: a failure half-way would spoil this one."""
+def _problem_of(module: str) -> str | None:
+    """Import it in a process of its own: a failure half-way would spoil this one, or end it."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S
+            [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
         return f"its import takes over {IMPORT_TIMEOUT_S} s"
     lines = done.stderr.strip().splitlines()
+    if done.returncode < 0:
+        return f"its import ends the process with signal {-done.returncode}"
     return None if done.returncode == 0 else (lines[-1] if lines else f"exit {done.returncode}")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cluster.engines.protocol import ChatEngine, EmbeddingEngine
 from cluster.engines.source import resolve_source
 from cluster.errors import StartFailed
+from cluster.gpus import nvml, sizes_gib
 from cluster.settings.engines import (
     HashSettings,
     LlamaCppSettings,
@@ -36,7 +37,7 @@ def chat_engine(model: ModelSettings, settings: Settings) -> ChatEngine:
         from cluster.engines.vllm import VllmEngine
 
         return VllmEngine(
-            model.engine,
+            _shared(model.engine, model, settings),
             model.id,
             source=source,
             context_length=model.context_length,
@@ -79,6 +80,18 @@ def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngin
     raise StartFailed(
         f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence, openai, ollama or hash"
     )
+
+
+def _shared(engine: VllmSettings, model: ModelSettings, settings: Settings) -> VllmSettings:
+    """The engine's settings with the part of its GPUs that this model takes."""
+    reserved = settings.gpus_of(model)
+    if not reserved:
+        return engine
+    from cluster.engines.gpu_share import share
+
+    total = min(sizes_gib(nvml()), default=None)
+    part = share(engine, memory_gib=model.memory_gib, gpus=reserved, total_gib=total)
+    return engine.model_copy(update={"gpu_memory_utilization": part})
 
 
 def _remote(engine: OpenAISettings | OllamaSettings, model: ModelSettings, settings: Settings) -> ChatEngine:

@@ -14,6 +14,7 @@ from typing import Any
 from cluster.engines import strict_tools
 from cluster.engines.chat_request import GENERATION, room
 from cluster.engines.completions import Delta, Writer, events, whole
+from cluster.engines.learned import Learned
 from cluster.engines.llama_cpp_answer import (
     CallReader,
     ChatReader,
@@ -55,7 +56,7 @@ from cluster.types import CallKind, Capabilities, ChatCall, Task, TokenizeCall, 
 KIND = "llama_cpp"
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(Learned):
     """A chat engine on llama.cpp. context_length: of each sequence; None takes the file's own."""
 
     def __init__(
@@ -76,7 +77,6 @@ class LlamaCppEngine:
             parameters=CHAT | GENERATION,
             completion=HONOURED_RAW,
         )
-        self._revision = ""
         self._client: LlamaClient | None = None
         self._turns = Turns(settings.max_num_seqs)
         self._running = 0
@@ -85,16 +85,6 @@ class LlamaCppEngine:
         self._plain = PlainText()
         self._options: frozenset[str] = frozenset()
         self._defaults: Mapping[str, Any] = defaults(settings.generation, {})
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The context length, and whether the model's template knows tools, are known after `start`."""
-        return self._capabilities
-
-    @property
-    def revision(self) -> str:
-        """A hash of the model's file."""
-        return self._revision
 
     @property
     def running(self) -> int:

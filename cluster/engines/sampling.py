@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cluster.engines.chat_request import Generation
 from cluster.engines.raw_prompts import CompletionRequest
-from cluster.settings.engines import GenerationDefaults
+from cluster.settings.generation import GenerationDefaults
 
 NEUTRAL: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster import torchvision_ops
 from cluster.engines.hub import fetch
+from cluster.engines.learned import Learned
 from cluster.engines.openmp import wait_asleep
 from cluster.engines.precision import computes_bfloat16
 from cluster.engines.tokenizing import within
@@ -51,7 +52,7 @@ class Loaded:
     lower: bool
 
 
-class SentenceEngine:
+class SentenceEngine(Learned):
     """An embedding engine. source: `builtin`, a folder or a Hub id. context_length: None takes the model's own."""
 
     def __init__(
@@ -69,18 +70,7 @@ class SentenceEngine:
         self._capabilities = Capabilities(
             task=Task.EMBEDDING, context_length=context_length or 0, parameters=PARAMETERS
         )
-        self._revision = ""
         self._loaded: Loaded | None = None
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Context length (without special tokens) and dimensions are known after `start`."""
-        return self._capabilities
-
-    @property
-    def revision(self) -> str:
-        """A hash of the model's files, or the Hub's commit."""
-        return self._revision
 
     def start(self) -> None:
         """Load the model. Raises StartFailed with the reason."""

@@ -26,6 +26,7 @@ from typing import Any
 
 from cluster.engines.openmp import wait_asleep
 
+MOST_WORDS = 4096  # characters of an error that a core tells: a pipe holds as many, so that it never waits
 PARENT_CHECK_S = 0.5  # how long a core may outlive its parent
 # Models smaller than this compute on one thread: on two, each of their many tiny operations waits for the other.
 # Measured on 2 cores with one of them busy elsewhere, 3 M parameters, one stream: 570 tokens/s against 317.
@@ -62,41 +63,57 @@ def threads(source: str) -> int:
 
 
 @contextmanager
-def engine_process(*, fork: bool, threads: int = 1) -> Iterator[None]:
-    """While open, vLLM starts its engine core through `EngineContext`. threads: of a forked core."""
+def engine_process(*, fork: bool, threads: int = 1) -> Iterator["EngineContext"]:
+    """While open, vLLM starts its engine core through this. threads: of a forked core."""
     import vllm.v1.engine.utils as starting
 
     original = starting.get_mp_context
     if fork:
         # Keeps the worker inside the core; vLLM's CPU platform would give it a process of its own.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    starting.get_mp_context = lambda: EngineContext(
-        multiprocessing.get_context("fork") if fork else original(), threads=threads if fork else None
-    )
+    made = multiprocessing.get_context("fork") if fork else original()
+    context = EngineContext(made, threads=threads if fork else None)
+    starting.get_mp_context = lambda: context
     try:
-        yield
+        yield context
     finally:
         starting.get_mp_context = original
 
 
 class EngineContext:
-    """A multiprocessing context whose processes watch their parent. threads: of a fork, None where it spawns."""
+    """A multiprocessing context whose processes watch their parent, and say why they end.
+
+    threads: of a fork, None where it spawns.
+    """
 
     def __init__(self, context: Any, *, threads: int | None) -> None:
         self._context = context
         self._threads = threads
+        self._words: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
     def Process(self, *, target: Callable[..., Any], name: str, kwargs: Mapping[str, Any]) -> Any:  # noqa: N802  # multiprocessing's name
         """A process that runs the target."""
-        arguments = (target, dict(kwargs), os.getpid(), self._threads)
+        reader, writer = self._context.Pipe(duplex=False)
+        self._words.append(reader)
+        arguments = (target, dict(kwargs), os.getpid(), self._threads, writer)
         return self._context.Process(target=run_core, name=name, args=arguments)
 
+    def last_words(self) -> str:
+        """The error that ended the first process which ended with one; vLLM itself only logs it. Empty: none."""
+        for reader in self._words:
+            with suppress(EOFError, OSError):
+                if reader.poll():
+                    return str(reader.recv())
+        return ""
 
-def run_core(target: Callable[..., Any], kwargs: dict[str, Any], parent: int, threads: int | None) -> None:
-    """The first thing that runs in the core's process."""
+
+def run_core(
+    target: Callable[..., Any], kwargs: dict[str, Any], parent: int, threads: int | None, words: Any
+) -> None:
+    """The first thing that runs in the core's process. words: the connection that its end is told to."""
     if threads is not None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the parent's, which would shut Ray down
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -105,7 +122,12 @@ def run_core(target: Callable[..., Any], kwargs: dict[str, Any], parent: int, th
 
         torch.set_num_threads(threads)
     threading.Thread(target=_leave_with, args=(parent,), name="parent-watch", daemon=True).start()
-    target(**kwargs)
+    try:
+        target(**kwargs)
+    except Exception as error:
+        with suppress(OSError):  # nobody may read it any more
+            words.send(f"{type(error).__name__}: {error}"[:MOST_WORDS])
+        raise
 
 
 def give_up_sockets() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Origin = Literal["built in", "catalog", "hub cache", "folder", "file"]
+Origin = Literal["built in", "catalog", "hub cache", "folder", "file", "provider"]
+CHATS = ("chat", "vision")  # the tasks of models that answer chats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,11 @@ class ModelEntry:
         if self.context_length:
             line["context_length"] = self.context_length
         return line
+
+    @property
+    def loadable(self) -> bool:
+        """Whether it is here whole, and answers chats: the fleet loads it by its name."""
+        return self.on_disk and not self.problem and self.task in CHATS
 
     def loaded_among(self, names: Collection[str] | None) -> bool:
         """Whether one of its names is among those, which are in small letters."""

@@ -4,21 +4,12 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from cluster.settings.generation import GenerationDefaults
 from cluster.settings.remote import OllamaSettings, OpenAISettings
 from cluster.settings.strict import Strict
 
 ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat", "llama_cpp": "chat"}
 GPU_KINDS = ("vllm", "transformers")  # those that take a GPU where there is one
-
-
-class GenerationDefaults(Strict):
-    """How a model samples where a request says nothing; None leaves it to the model's generation_config.json."""
-
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0, description="0 is all tokens")
-    min_p: float | None = Field(None, ge=0, le=1)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
 
 
 class VllmSettings(Strict):
@@ -30,7 +21,9 @@ class VllmSettings(Strict):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     max_num_seqs: int = Field(64, ge=1, le=4096, description="sequences that generate at once")
     kv_cache_gib: int = Field(1, ge=1, description="KV cache on CPU, in GiB; a GPU takes its memory share")
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, description="part of a GPU that it takes; None: memory_gib, else 0.9 of what is reserved"
+    )
     tensor_parallel_size: int = Field(1, ge=1)
     enforce_eager: bool | None = Field(None, description="None: eager on CPU, compiled on a GPU")
     trust_remote_code: bool = False

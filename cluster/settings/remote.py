@@ -3,12 +3,14 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import Url
 
+from cluster.settings.generation import GenerationDefaults
 from cluster.settings.strict import Strict
 
 REMOTE_KINDS = ("openai", "ollama")  # they hold no memory here
+OPENAI_SAMPLING = ("temperature", "top_p")  # that every such endpoint takes
 OWN_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie"}
     | {"expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -58,10 +60,9 @@ class TimeoutSettings(Strict):
     total_ms: int = Field(600_000, ge=1, description="of an answer, whole or streamed")
 
 
-class RemoteSettings(Strict):
-    """What every provider has. api_key_env: a variable of the environment of the replicas' node, never the key."""
+class PlaceSettings(Strict):
+    """How any provider is reached. api_key_env: a variable of the environment of whoever asks, never the key."""
 
-    model: str = Field(min_length=1, max_length=256, description="what the provider calls it")
     api_key_env: str | None = Field(
         None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="variable that holds the key; None sends none"
     )
@@ -72,11 +73,17 @@ class RemoteSettings(Strict):
     proxy: Address | None = Field(None, description="proxies named by the environment are not used")
     ca_file: str | None = Field(None, description="certificate authorities to trust in place of the usual ones")
     timeouts: TimeoutSettings = TimeoutSettings()
+
+
+class RemoteSettings(PlaceSettings):
+    """One model of a provider."""
+
+    model: str = Field(min_length=1, max_length=256, description="what the provider calls it")
     images: bool | None = Field(None, description="whether it sees pictures; None: as the provider says, else not")
     dimensions: int | None = Field(None, ge=1, description="of an embedding model; None asks for one embedding")
 
 
-class OpenAISettings(RemoteSettings):
+class OpenAIPlace(PlaceSettings):
     """Any OpenAI-compatible endpoint. base_url: with its version, such as https://api.example.com/v1.
 
     Nothing is tried again here: retries and fallbacks are the gateway's.
@@ -91,9 +98,22 @@ class OpenAISettings(RemoteSettings):
         (), description="honoured by it beyond OpenAI's, such as top_k, min_p and repetition_penalty at vLLM"
     )
     unsupported_parameters: tuple[str, ...] = Field((), description="of OpenAI's, not honoured by it")
+    generation: GenerationDefaults = Field(GenerationDefaults(), description="sent where a request is silent")
+
+    @model_validator(mode="after")
+    def _sendable(self) -> "OpenAIPlace":
+        for name in self.generation.said:
+            known = name in OPENAI_SAMPLING or name in self.extra_parameters
+            if not known or name in self.unsupported_parameters:
+                raise ValueError(f"generation.{name} is not honoured there: extra_parameters names what is")
+        return self
 
 
-class OllamaSettings(RemoteSettings):
+class OpenAISettings(OpenAIPlace, RemoteSettings):
+    """A model of an OpenAI-compatible endpoint."""
+
+
+class OllamaPlace(PlaceSettings):
     """An Ollama server of 0.12.6 or newer, by its native API. options: Ollama's own, where a request is silent."""
 
     kind: Literal["ollama"] = "ollama"
@@ -105,3 +125,7 @@ class OllamaSettings(RemoteSettings):
     think: bool | Literal["low", "medium", "high"] = Field(
         False, description="whether a model that can think does so; its thoughts are `reasoning` in the answer"
     )
+
+
+class OllamaSettings(OllamaPlace, RemoteSettings):
+    """A model of an Ollama server."""

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.settings.strict import Strict
 
 if TYPE_CHECKING:
     from cluster.settings.models import ModelSettings
 
-SCOPES = ("general", "context_window", "unavailable")
+AUTO = "auto"
+"""The model name of clients that leave the choice to the gateway."""
+SCOPES = ("general", "context_window", "unavailable", "loading")
 
 
 class FallbackSettings(Strict):
@@ -24,6 +26,10 @@ class FallbackSettings(Strict):
     context_window: tuple[str, ...] = Field((), description="where a request is too long for it")
     unavailable: tuple[str, ...] = Field(
         (), description="where nobody can answer: dead, refused by its breaker, full; none: general"
+    )
+
+    loading: tuple[str, ...] = Field(
+        (), description="while it is not loaded, and loads in the background; none: requests wait for it"
     )
 
     @model_validator(mode="before")
@@ -56,11 +62,30 @@ class EventSettings(Strict):
     every_route: bool = Field(False, description="an event for every request, not only where there was a choice")
 
 
+class AutoSettings(Strict):
+    """The model name `auto`: the gateway picks one that can do what the request asks."""
+
+    enabled: bool = True
+    models: tuple[str, ...] = Field(
+        (),
+        description="what it picks from, the preferred first; none: all chat models, the config's first",
+    )
+    load: bool = Field(True, description="whether it may pick a model that has to be loaded first")
+
+    @field_validator("models")
+    @classmethod
+    def _distinct(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(models)) < len(models) or AUTO in models:
+            raise ValueError(f"names a model twice, or {AUTO!r} itself")
+        return models
+
+
 class RoutingSettings(Strict):
     """The router."""
 
     breaker: BreakerSettings = BreakerSettings()
     events: EventSettings = EventSettings()
+    auto: AutoSettings = AutoSettings()
 
 
 def check_fallbacks(models: Sequence["ModelSettings"], task_of: Callable[["ModelSettings"], str]) -> None:

@@ -8,9 +8,11 @@ from cluster.settings.apis import BatchSettings, ConversationSettings, FileSetti
 from cluster.settings.engines import GPU_KINDS
 from cluster.settings.fleet import FleetSettings
 from cluster.settings.gateway import AuthSettings, CacheSettings, GatewaySettings, StreamingSettings
+from cluster.settings.graphql import GraphqlSettings
 from cluster.settings.limits import LimitSettings
 from cluster.settings.models import HF_TASKS, HubSettings, ModelSettings
 from cluster.settings.pipelines import DocumentSettings, SweepSettings
+from cluster.settings.providers import Provider, check_providers
 from cluster.settings.remote import REMOTE_KINDS
 from cluster.settings.routing import RoutingSettings, check_fallbacks
 from cluster.settings.stores import StoreSettings
@@ -24,6 +26,7 @@ class Settings(Strict):
 
     home: str = ".heliostat"
     models: tuple[ModelSettings, ...] = Field(min_length=1)
+    providers: tuple[Provider, ...] = Field((), description="whose models may be asked for as provider/model")
     hub: HubSettings = HubSettings()
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
@@ -38,6 +41,7 @@ class Settings(Strict):
     batches: BatchSettings = BatchSettings()
     cache: CacheSettings = CacheSettings()
     conversations: ConversationSettings = ConversationSettings()
+    graphql: GraphqlSettings = GraphqlSettings()
     stores: StoreSettings = StoreSettings()
 
     @field_validator("models")
@@ -58,7 +62,12 @@ class Settings(Strict):
             raise ValueError("one embedding model at most: all collections share it")
         if self.cache.semantic.enabled and not self.embedding_models:
             raise ValueError("cache.semantic.enabled needs an embedding model: it compares questions by embeddings")
+        for model in self.embedding_models:
+            if model.replicas.routing not in (None, "queue") or model.replicas.scale_on is not None:
+                raise ValueError(f"replicas.routing and replicas.scale_on are of chat models, not of {model.id!r}")
         check_fallbacks(self.models, self.task_of)
+        check_providers(self.providers, frozenset(model.id for model in self.models))
+        self._check_auto()
         talker = self.conversations.model
         if talker is not None and talker not in {model.id for model in self.chat_models}:
             raise ValueError(f"conversations.model {talker!r} is not one of the chat models")
@@ -66,6 +75,14 @@ class Settings(Strict):
         if wanted is not None and wanted not in {model.id for model in self.chat_models}:
             raise ValueError(f"documents.answer_model {wanted!r} is not one of the chat models")
         return self
+
+    def _check_auto(self) -> None:
+        """What is on disk is not known here: where that may be asked for, any name may be one of it."""
+        known = {model.id for model in self.chat_models}
+        ahead = tuple(f"{provider.id}/" for provider in self.providers)
+        for name in self.routing.auto.models:
+            if name not in known and not name.startswith(ahead) and not self.fleet.on_demand:
+                raise ValueError(f"routing.auto.models names {name!r}, which is not one of the chat models")
 
     @property
     def chat_models(self) -> tuple[ModelSettings, ...]:

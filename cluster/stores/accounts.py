@@ -8,22 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import Column, Table
+from sqlalchemy.types import Boolean, Integer, String, Text
 
 from cluster.errors import AccountNotFound, BadRequest, Conflict
 from cluster.stores.database import UtcTime, metadata, now, take_turns

@@ -10,21 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.schema import Column, ForeignKey, Index, Table
+from sqlalchemy.types import Integer, String, Text
 
 from cluster.errors import ConversationNotFound
 from cluster.stores.database import OWNER, UtcTime, metadata, now

@@ -13,22 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import Engine, Row, delete, func, insert, or_, select
+from sqlalchemy.schema import Column, Index, Table
+from sqlalchemy.types import BigInteger, Integer, String, Text
 
 from cluster.errors import UploadNotFound
 from cluster.stores.database import OWNER, UtcTime, metadata, now

@@ -10,20 +10,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import (
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import Column, Index, Table
+from sqlalchemy.types import Integer, LargeBinary, String, Text
 
 from cluster.stores.database import UtcTime, metadata, now
 from cluster.stores.sql_store import SqlStore

@@ -9,22 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.schema import Column, ForeignKey, Index, Table
+from sqlalchemy.types import Integer, String, Text
 
 from cluster.errors import ConversationBusy, Overloaded, StreamSessionNotFound
 from cluster.stores import conversations as talks

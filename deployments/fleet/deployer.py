@@ -4,11 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cluster.catalog import deployment_name
-from cluster.errors import LoadFailed
+from cluster.errors import LoadFailed, OutOfMemory
 from cluster.runtime.readiness import root_cause
 from cluster.serve_errors import translate
 from cluster.settings.models import ModelSettings
 from cluster.types import Health, ModelCard
+from deployments.fleet.out_of_memory import out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,10 @@ class Deployer(Protocol):
     """What the manager needs of Serve."""
 
     async def load(self, model: ModelSettings) -> None:
-        """Return when the model answers. Raises LoadFailed with the reason; nothing of it is left then."""
+        """Return when the model answers.
+
+        Raises LoadFailed with the reason, OutOfMemory where that was it; nothing of it is left then.
+        """
         ...
 
     async def unload(self, name: str) -> None:
@@ -62,12 +66,11 @@ class ServeDeployer:
             raise
         except Exception as error:
             await self.unload(model.id)
-            reason = root_cause(str(error))
-            raise LoadFailed(f"{model.id} could not be loaded: {reason}", param="model") from error
+            raise failure(model.id, str(error)) from error
         if status != "RUNNING":
-            reason = root_cause(await asyncio.to_thread(_message_of, name))
+            message = await asyncio.to_thread(_message_of, name)
             await self.unload(model.id)
-            raise LoadFailed(f"{model.id} could not be loaded: {reason}", param="model")
+            raise failure(model.id, message)
 
     async def _settled(self, application: str) -> str:
         """The application's status once it is no longer deploying."""
@@ -113,6 +116,24 @@ class ServeDeployer:
             card: ModelCard = await handle.card.remote()
             found.append(card.id)
         return tuple(found)
+
+
+def gpus_in_cluster() -> float | None:
+    """How many GPUs Ray knows of; None outside of a cluster."""
+    import ray
+
+    if not ray.is_initialized():
+        return None
+    return float(ray.cluster_resources().get("GPU", 0.0))  # type: ignore[no-untyped-call]
+
+
+def failure(name: str, message: str) -> LoadFailed:
+    """What Serve's message on a model that did not come up means. The whole of it is looked at, the end is told."""
+    said = f"{name} could not be loaded: {root_cause(message)}"
+    if out_of_memory(message):
+        hint = "it has too little memory: unload others, or give it a shorter context_length"
+        return OutOfMemory(said, hint=hint, param="model")
+    return LoadFailed(said, param="model")
 
 
 def _hand_over(application: "Application", name: str) -> None:

@@ -1,22 +1,25 @@
 """The fleet's manager as a Serve deployment: one for the whole cluster."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cluster import logs, serve_pickling
+from cluster.errors import DatabaseAway
+from cluster.gpus import nvml, sizes_gib
 from cluster.library.library import Library
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
-from cluster.types import Claim, Health, LoadedModel, ModelEvent
-from deployments.fleet.deployer import ServeDeployer
+from cluster.types import Claim, Health, LoadedModel, ModelEvent, Using
+from deployments.fleet.deployer import ServeDeployer, gpus_in_cluster
 from deployments.fleet.ending import in_actor
 from deployments.fleet.manager import Manager
-from deployments.fleet.memory import budget_gib
+from deployments.fleet.memory import budget_gib, expected_gib
+from deployments.fleet.records import open_log, record
 
 if TYPE_CHECKING:
     from ray.serve import Application
-
-CHATS = ("chat", "vision")  # the tasks of models that answer chats
 
 
 class Fleet:
@@ -26,9 +29,16 @@ class Fleet:
         # Serve awaits an async constructor.
         logs.configure(json_lines=True)
         serve_pickling.take_turns()
-        limits = settings.fleet
+        library = nvml() if settings.hub.enable_gpu else None
+        limits, sizes = settings.fleet, sizes_gib(library)
+        there = gpus_in_cluster()
         if limits.memory_gib is None:
-            limits = limits.model_copy(update={"memory_gib": budget_gib(gpu=settings.hub.enable_gpu)})
+            limits = limits.model_copy(update={"memory_gib": budget_gib(library, gpus_in_cluster=there)})
+        if limits.gpus is None:
+            limits = limits.model_copy(
+                update={"gpus": there or None}
+            )  # none yet: a cluster that grows with its load
+        self._log = open_log(settings)
         self._manager = Manager(
             limits,
             ServeDeployer(lambda model: build(model, settings)),
@@ -36,17 +46,20 @@ class Fleet:
             fixed={model.id: model for model in settings.started_models},
             find=lambda name: found(name, settings),
             device_of=settings.device_of,
+            memory_of=lambda model: expected_gib(model, reserved=settings.gpus_of(model), sizes=sizes),
+            gpus_of=lambda model: settings.gpus_of(model) * max(1, model.replicas.min),
+            record=partial(record, self._log),
         )
         if in_actor():  # else it is Serve's local testing mode, which has no cluster to load anything in
             await self._manager.start()
 
-    async def claim(self, name: str, holder: str) -> Claim:
+    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
         """See `Manager.claim`."""
-        return await self._manager.claim(name, holder)
+        return await self._manager.claim(name, holder, wait_s=wait_s)
 
-    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    async def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
         """See `Manager.renew`."""
-        return self._manager.renew(claims)
+        return self._manager.renew(uses)
 
     async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
         """See `Manager.release`."""
@@ -75,6 +88,8 @@ class Fleet:
     async def __del__(self) -> None:
         """Called by Serve when it stops the replica; the models stay."""
         await self._manager.stop()
+        with suppress(DatabaseAway):
+            await self._log.flush()
 
 
 def found(name: str, settings: Settings) -> ModelSettings:
@@ -87,6 +102,6 @@ def found(name: str, settings: Settings) -> ModelSettings:
             return model
     library = Library(settings.hub)
     entry = library.entry(name)
-    if not settings.fleet.on_demand or not entry.on_disk or entry.problem or entry.task not in CHATS:
+    if not settings.fleet.on_demand or not entry.loadable:
         raise library.unknown(name)
     return ModelSettings.model_validate(entry.config_line)

@@ -2,46 +2,36 @@
 
 Gateways claim a model before they send it anything and let go of it when they have nothing more for it, so that
 requests themselves ask nobody: a request to a loaded model costs nothing here. What a gateway that died had claimed
-lapses. The policy is in `slots`, the way into Ray Serve in `deployer`.
+lapses. The policy is in `slots`, who waits in `loading`, what is told in `history`, the way into Ray Serve in
+`deployer`.
 """
 
 import asyncio
 import logging
 import time
-import uuid
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from cluster.errors import HeliostatError, LoadFailed, ModelInUse, ModelLoading, ModelTooLarge, NoRoom, Overloaded
+from cluster.errors import HeliostatError, LoadFailed, ModelInUse, ModelTooLarge, OutOfMemory, Overloaded
 from cluster.settings.fleet import FleetSettings
 from cluster.settings.models import ModelSettings
-from cluster.types import Claim, LoadedModel, ModelEvent, ModelState
+from cluster.tasks import Tasks
+from cluster.types import Claim, LoadedModel, ModelEvent, ModelState, Using
 from deployments.fleet.deployer import Deployer, application_of
+from deployments.fleet.history import History
+from deployments.fleet.loading import Done, Load
+from deployments.fleet.showing import shown
 from deployments.fleet.slots import FOREVER, Slot, Slots
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5  # between two looks at what has lapsed or expired
-KEPT_EVENTS = 1000
-
-
-@dataclass(slots=True, kw_only=True)
-class _Load:
-    """A model that is wanted or loading. waiting: those to be told, with their gateways."""
-
-    model: ModelSettings
-    began: float
-    waiting: list[tuple[str, "asyncio.Future[Claim]"]] = field(default_factory=list)
-    keep_alive_s: float
-    task: "asyncio.Task[None] | None" = None
-    blocked: str = ""  # why it has not begun
 
 
 class Manager:
     """The models that come and go. find: the settings of a model by its name, raising ModelNotFound.
 
-    device_of: what a model runs on, in a word. clock: seconds that only grow.
+    device_of: what a model runs on, in a word. memory_of, gpus_of: what it is thought to take, in GiB, and has
+    reserved for it. clock: seconds that only grow. record: told of each event; it may not wait.
     """
 
     def __init__(
@@ -53,50 +43,47 @@ class Manager:
         fixed: Mapping[str, ModelSettings],
         find: Callable[[str], ModelSettings],
         device_of: Callable[[ModelSettings], str] = lambda _: "cpu",
+        memory_of: Callable[[ModelSettings], float] = lambda model: model.memory or 0.0,
+        gpus_of: Callable[[ModelSettings], float] = lambda _: 0.0,
         clock: Callable[[], float] = time.monotonic,
+        record: Callable[[ModelEvent], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._deployer = deployer
         self._find = find
         self._device_of = device_of
+        self._memory_of, self._gpus_of = memory_of, gpus_of
         self._clock = clock
-        self._slots = Slots(most=most, memory_gib=settings.memory_gib, at_once=settings.at_once)
+        self._slots = Slots(most=most, memory_gib=settings.memory_gib, gpus=settings.gpus, at_once=settings.at_once)
         self._models: dict[str, ModelSettings] = {}
-        self._wanted: dict[str, _Load] = {}  # in the order in which they were asked for
+        self._wanted: dict[str, Load] = {}  # in the order in which they were asked for
         self._loads = 0  # of all time
-        self._load_of: dict[str, str] = {}
-        self._load_s: dict[str, float] = {}
-        self._events: deque[ModelEvent] = deque(maxlen=KEPT_EVENTS)
-        self._changed = asyncio.Event()
-        self._numbered = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: dict[str, Done] = {}
+        self._history = History(record)
+        self._tasks = Tasks()
         for name, model in fixed.items():
             self._models[name] = model
-            self._slots.put(
-                Slot(name=name, state=ModelState.READY, memory_gib=model.memory or 0.0, fixed=True, used_at=clock())
-            )
+            self._slots.put(self._slot(model, ModelState.READY, fixed=True))
 
     async def start(self) -> None:
         """Take over what an earlier manager has loaded, and begin to watch the clock."""
         for name in await self._deployer.loaded():
             self._models[name] = self._find(name)
-            self._ready(name, keep_alive_s=self._settings.keep_alive_s, reason="found loaded")
+            self._ready(name, Done(), reason="found loaded", code="found")
             await self._weigh(name)
-        self._spawn(self._watch())
+        self._tasks.spawn(self._watch())
 
     async def stop(self) -> None:
         """Stop watching; what is loaded stays loaded, for whoever manages it next."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
         """The right to use a model, which is loaded first where it is not.
 
         wait_s: how long to wait for that, at most as long as the settings allow.
 
-        Raises ModelNotFound, ModelLoading when the time is up, NoRoom and ModelTooLarge, LoadFailed, and Overloaded
-        where too many wait already.
+        Raises ModelNotFound, ModelLoading when the time is up, NoRoom and ModelTooLarge, LoadFailed and its
+        OutOfMemory, and Overloaded where too many wait already.
         """
         slot = self._slots.get(name)
         if slot is not None and slot.state is ModelState.READY:
@@ -104,27 +91,26 @@ class Manager:
         load = self._want(name)
         if len(load.waiting) >= self._settings.max_waiting:
             raise Overloaded(f"{len(load.waiting)} requests wait for {name} to load", retry_after_s=5.0)
-        future: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
-        load.waiting.append((holder, future))
+        longest = self._settings.wait_s if wait_s is None else min(wait_s, self._settings.wait_s)
+        future = load.join(holder)
         self._pump()
-        longest = min(wait_s or self._settings.wait_s, self._settings.wait_s)
-        try:
-            async with asyncio.timeout(longest):
-                return await future
-        except TimeoutError:
-            raise self._too_late(name, load) from None
-        finally:
-            load.waiting = [(who, one) for who, one in load.waiting if one is not future]
+        return await load.answer(future, within_s=longest, now=self._clock)
 
-    def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-        """A gateway lives and uses these models under these holders' names. Returns the models it may not use."""
+    def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
+        """A gateway lives and uses these models, so many requests each. Returns the models it may not use.
+
+        Of a model of the configuration it may say that it has no more requests there.
+        """
         void, now = [], self._clock()
-        for name, holder in claims:
-            slot = self._slots.get(name)
+        for use in uses:
+            slot = self._slots.get(use.model)
             if slot is None or slot.state is not ModelState.READY:
-                void.append(name)
+                void.append(use.model)
+            elif slot.fixed and not use.requests:
+                self._slots.release(use.model, use.holder, now=now)
             else:
-                self._slots.claim(name, holder, now=now, until=now + self._settings.lease_s)
+                until = now + self._settings.lease_s
+                self._slots.claim(use.model, use.holder, now=now, until=until, requests=use.requests)
         return tuple(void)
 
     def release(self, name: str, holder: str, *, keep_alive_s: float | None = None) -> None:
@@ -140,7 +126,8 @@ class Manager:
         assert slot is not None
         if pin is not None and not slot.fixed and pin != slot.pinned:
             slot.pinned = pin
-            self._tell(name, "pinned" if pin else "unpinned")
+            what = "pinned" if pin else "unpinned"
+            self._history.tell(name, what, "asked for", code="asked", memory_gib=_rounded(slot.memory_gib))
         self.release(name, holder, keep_alive_s=keep_alive_s)
         return self._shown(slot)
 
@@ -161,9 +148,9 @@ class Manager:
         if slot.holders and not force:
             raise ModelInUse(f"{name} is in use", hint="wait until its requests have ended, or force it")
         if slot.state is ModelState.READY:
-            self._leave(name, "asked for")
+            self._leave(name, "asked for", code="asked")
         while name in self._slots:
-            await self.changed(self._numbered, 1.0)
+            await self._history.changed(self._history.number, 1.0)
 
     def loaded(self) -> tuple[LoadedModel, ...]:
         """What `ps` shows: the longest unused first, then what waits for its room."""
@@ -173,25 +160,20 @@ class Manager:
 
     def events(self, after: int) -> tuple[ModelEvent, ...]:
         """What has happened since the event of that number."""
-        return tuple(event for event in self._events if event.number > after)
+        return self._history.since(after)
 
     async def changed(self, after: int, timeout_s: float) -> tuple[ModelEvent, ...]:
         """The same, waiting for something to happen; empty when the time is up."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._numbered <= after:
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        return self.events(after)
+        return await self._history.changed(after, timeout_s)
 
-    def _want(self, name: str) -> _Load:
+    def _want(self, name: str) -> Load:
         load = self._wanted.get(name)
         if load is None:
             model = self._find(name)
-            load = _Load(model=model, began=self._clock(), keep_alive_s=self._settings.keep_alive_s)
+            memory_gib, gpus = self._memory_of(model), self._gpus_of(model)
+            load = Load(model=model, began=self._clock(), memory_gib=memory_gib, gpus=gpus)
             self._wanted[name] = load
-            self._tell(name, "wanted")
+            self._history.tell(name, "wanted")
         return load
 
     def _pump(self) -> None:
@@ -199,26 +181,30 @@ class Manager:
         for name, load in list(self._wanted.items()):
             if load.task is not None or name in self._slots:
                 continue
-            room = self._slots.room(load.model.memory or 0.0)
+            room = self._slots.room(load.memory_gib, load.gpus)
             if room.never is not None:
                 self._fail(name, ModelTooLarge(f"{name} can't be loaded: {room.never}", param="model"))
                 continue
             if room.wait is not None:
-                load.blocked = room.wait
+                first, load.blocked = not load.blocked, room.wait
+                if first:  # what it waits for may change many times; `ps` says what it is now
+                    self._history.tell(name, "waiting", room.wait, code="no_room", **load.inputs(self._slots))
                 return  # those behind it wait, too: or a small model would pass a large one for ever
             for victim in room.first:
-                self._leave(victim, f"its memory is needed for {name}")
-            self._slots.put(Slot(name=name, state=ModelState.LOADING, memory_gib=load.model.memory or 0.0))
-            load.task = self._spawn(self._load(name, load, room.first))
+                self._leave(victim, f"its memory is needed for {name}", code="memory", needed_for=name)
+            self._slots.put(self._slot(load.model, ModelState.LOADING))
+            load.task = self._tasks.spawn(self._load(name, load, room.first))
 
-    async def _load(self, name: str, load: _Load, first: tuple[str, ...]) -> None:
+    async def _load(self, name: str, load: Load, first: tuple[str, ...]) -> None:
         began = self._clock()
         try:
             async with asyncio.timeout(self._settings.load_timeout_s):
-                while any(victim in self._slots for victim in first):
-                    await self.changed(self._numbered, 1.0)
-                self._tell(name, "loading", f"{len(load.waiting)} requests wait for it")
-                await self._deployer.load(load.model)
+                await self._gone(first)
+                inputs = load.inputs(self._slots, freed=first)
+                self._history.tell(
+                    name, "loading", f"{len(load.waiting)} requests wait for it", code="asked", **inputs
+                )
+                await self._deployed(load)
         except TimeoutError:
             self._fail(name, LoadFailed(f"{name} did not load within {self._settings.load_timeout_s:.0f} s"))
         except HeliostatError as error:
@@ -228,29 +214,56 @@ class Manager:
             self._fail(name, LoadFailed(f"{name} could not be loaded: {error}"))
         else:
             self._models[name] = load.model
-            self._load_s[name] = self._clock() - began
             self._wanted.pop(name, None)
-            self._ready(name, keep_alive_s=load.keep_alive_s, reason=f"in {self._load_s[name]:.1f} s")
-            for holder, future in load.waiting:  # before anything may be unloaded: they use it
-                if not future.done():
-                    future.set_result(self._claimed(name, holder))
+            took_s = self._clock() - began
+            self._ready(name, Done(took_s=took_s, at=time.time()), reason=f"in {took_s:.1f} s", code="loaded")
+            load.done(lambda holder: self._claimed(name, holder))  # before anything may be unloaded: they use it
             await self._weigh(name)
         self._tidy()
 
-    def _ready(self, name: str, *, keep_alive_s: float, reason: str) -> None:
+    async def _deployed(self, load: Load) -> None:
+        """Have it loaded; where memory was short, once more without the models that nobody uses.
+
+        Raises LoadFailed, and OutOfMemory where that did not help or there were none.
+        """
+        try:
+            await self._deployer.load(load.model)
+        except OutOfMemory as error:
+            name, idle = load.model.id, tuple(slot.name for slot in self._slots.idle())
+            if not idle:
+                raise
+            load.note = "out of memory; once more without the models that nobody uses"
+            inputs = load.inputs(self._slots, freed=idle)
+            self._history.tell(name, "again", error.message, code=error.code, **inputs)
+            for victim in idle:
+                self._leave(victim, f"{name} ran out of memory", code="out_of_memory", needed_for=name)
+            await self._gone(idle)
+            await self._deployer.load(load.model)
+
+    async def _gone(self, names: tuple[str, ...]) -> None:
+        while any(name in self._slots for name in names):
+            await self._history.changed(self._history.number, 1.0)
+
+    def _ready(self, name: str, done: Done, *, reason: str, code: str) -> None:
         self._loads += 1
-        self._load_of[name] = uuid.uuid4().hex  # no other manager's either
-        memory = self._models[name].memory or 0.0
-        self._slots.put(
-            Slot(
-                name=name,
-                state=ModelState.READY,
-                memory_gib=memory,
-                keep_alive_s=keep_alive_s,
-                used_at=self._clock(),
-            )
+        self._done[name] = done
+        slot = self._slot(self._models[name], ModelState.READY, keep_alive_s=self._settings.keep_alive_s)
+        self._slots.put(slot)
+        load_s = round(done.took_s, 3)
+        self._history.tell(name, "ready", reason, code=code, load_s=load_s, memory_gib=_rounded(slot.memory_gib))
+
+    def _slot(
+        self, model: ModelSettings, state: ModelState, *, fixed: bool = False, keep_alive_s: float = FOREVER
+    ) -> Slot:
+        return Slot(
+            name=model.id,
+            state=state,
+            memory_gib=self._memory_of(model),
+            gpus=self._gpus_of(model),
+            fixed=fixed,
+            keep_alive_s=keep_alive_s,
+            used_at=self._clock(),
         )
-        self._tell(name, "ready", reason)
 
     async def _weigh(self, name: str) -> None:
         """What a loaded model really takes replaces what it was thought to take."""
@@ -266,94 +279,66 @@ class Manager:
     def _fail(self, name: str, error: HeliostatError) -> None:
         load = self._wanted.pop(name, None)
         self._slots.drop(name)
-        self._tell(name, "failed", error.message)
-        for _, future in load.waiting if load else ():
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # read: who waited may be gone
+        inputs = {} if load is None else load.inputs(self._slots)
+        self._history.tell(name, "failed", error.message, code=error.code, **inputs)
+        if load is not None:
+            load.failed(error)
 
-    def _leave(self, name: str, reason: str) -> None:
+    def _leave(self, name: str, reason: str, *, code: str, **inputs: str) -> None:
         slot = self._slots.get(name)
         assert slot is not None
         slot.state = ModelState.UNLOADING
-        self._tell(name, "unloading", reason)
-        self._spawn(self._unload(name))
+        idle_s = round(self._clock() - slot.used_at, 1)
+        figures = {"memory_gib": _rounded(slot.memory_gib), "idle_s": idle_s, "in_use": self._slots.in_use()}
+        self._history.tell(name, "unloading", reason, code=code, **inputs, **figures)
+        self._tasks.spawn(self._unload(name, code))
 
-    async def _unload(self, name: str) -> None:
+    async def _unload(self, name: str, code: str) -> None:
         try:
             await self._deployer.unload(name)
         except Exception:
             logger.exception("unloading %s failed", name)
+        slot = self._slots.get(name)
         self._slots.drop(name)
-        self._load_of.pop(name, None)
-        self._tell(name, "unloaded")
+        self._done.pop(name, None)
+        freed = 0.0 if slot is None else slot.memory_gib
+        self._history.tell(name, "unloaded", code=code, freed_gib=_rounded(freed))
         self._tidy()
 
     def _tidy(self) -> None:
         """Unload what is too much or out of time, then load what there is room for."""
         for name in self._slots.surplus():
-            self._leave(name, "more models are loaded than may be, and it was used least recently")
+            self._leave(name, "more models are loaded than may be, and it was used least recently", code="count")
         for name in self._slots.expired(self._clock()):
-            self._leave(name, "nobody has asked for it for as long as it was to be kept")
+            self._leave(name, "nobody has asked for it for as long as it was to be kept", code="idle")
         self._pump()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             for name in self._slots.lapse(self._clock()):
-                self._tell(name, "lapsed", "a gateway that used it has been silent")
+                reason = "a gateway that used it has been silent"
+                self._history.tell(name, "lapsed", reason, code="silent", lease_s=self._settings.lease_s)
             for name in [name for name, load in self._wanted.items() if not load.waiting and load.task is None]:
                 del self._wanted[name]  # whoever asked for it is gone
             self._tidy()
 
     def _claimed(self, name: str, holder: str) -> Claim:
-        now = self._clock()
-        self._slots.claim(name, holder, now=now, until=now + self._settings.lease_s)
-        return Claim(
-            application=application_of(name), load=self._load_of.get(name, ""), lease_s=self._settings.lease_s
-        )
-
-    def _too_late(self, name: str, load: _Load) -> HeliostatError:
-        took = self._clock() - load.began
-        if load.task is None:
-            return NoRoom(f"{name} is not loaded: {load.blocked or 'others are before it'}", retry_after_s=5.0)
-        return ModelLoading(f"{name} has been loading for {took:.0f} s", hint="ask again", retry_after_s=5.0)
+        now, lease_s = self._clock(), self._settings.lease_s
+        self._slots.claim(name, holder, now=now, until=now + lease_s)
+        mark = self._done[name].mark if name in self._done else ""
+        return Claim(application=application_of(name), load=mark, lease_s=lease_s)
 
     def _shown(self, slot: Slot) -> LoadedModel:
         load = self._wanted.get(slot.name)
         model = load.model if load is not None else self._models[slot.name]
-        took = self._clock() - load.began if load is not None else self._load_s.get(slot.name, 0.0)
-        offset = time.time() - self._clock()
-        return LoadedModel(
-            id=slot.name,
-            state=slot.state,
-            engine=model.engine.kind,
-            device=self._device_of(model),
-            replicas=model.replicas.max,
-            memory_gib=slot.memory_gib,
-            in_use=len(slot.holders),
-            waiting=len(load.waiting) if load is not None else 0,
-            pinned=slot.pinned,
-            fixed=slot.fixed,
-            used_at=slot.used_at + offset,
-            until=None if slot.until is None else slot.until + offset,
-            load_s=took,
-        )
+        done = self._done.get(slot.name)
+        return shown(slot, model, load=load, done=done, device=self._device_of(model), now=self._clock())
 
-    def _shown_waiting(self, load: _Load) -> LoadedModel:
+    def _shown_waiting(self, load: Load) -> LoadedModel:
         waiting = Slot(name=load.model.id, state=ModelState.LOADING, keep_alive_s=FOREVER, used_at=load.began)
         return self._shown(waiting)
 
-    def _tell(self, name: str, what: str, reason: str = "") -> None:
-        self._numbered += 1
-        event = ModelEvent(number=self._numbered, at=time.time(), model=name, what=what, reason=reason)
-        self._events.append(event)
-        logger.info("%s %s%s", name, what, f": {reason}" if reason else "")
-        self._changed.set()
-        self._changed = asyncio.Event()
 
-    def _spawn(self, work: "asyncio.Future[None] | object") -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+def _rounded(gib: float) -> float:
+    return round(gib, 3)

@@ -11,13 +11,15 @@ from contextlib import aclosing, contextmanager, suppress
 
 from cluster.engines.factory import chat_engine
 from cluster.errors import EngineDead, ProviderAway, ProviderFailure
+from cluster.gpus import GpuMemory, nvml
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
 from cluster.timing import Watch
 from cluster.types import ChatAnswer, ChatCall, Health, ModelCard, TokenizeCall, Tokenized
 from deployments.fleet.coalesce import Coalescer
 from deployments.fleet.ending import Ending
-from deployments.fleet.memory import taken_gib
+from deployments.fleet.memory import own_pids, taken_gib
+from deployments.fleet.waits import Waits
 
 
 class ModelReplica:
@@ -32,8 +34,11 @@ class ModelReplica:
         self._engine = chat_engine(model, settings)
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
         self._running = 0
+        self._waits = Waits(gateways=settings.gateway.replicas)
         self._ending = Ending(model.id)
+        self._gpu = GpuMemory(nvml() if self._device == "cuda" else None)
         await self._engine.start()
+        self._gpu.loaded()
         self._loaded = int(time.time())
 
     async def card(self) -> ModelCard:
@@ -52,14 +57,17 @@ class ModelReplica:
         with self._counted():
             watch = Watch()
             body = await self._engine.chat(call)
-            return ChatAnswer(body=body, timing=watch.whole())
+            timing = watch.whole()
+            self._waits.whole(call, timing)
+            return ChatAnswer(body=body, timing=timing)
 
     async def stream(self, call: ChatCall) -> AsyncIterator[ChatAnswer | bytes]:
         """Server-sent events, joined under load, the first with its timing. Raises as ChatEngine.stream does."""
-        with self._counted():
+        with self._counted(), self._waits.stream(call) as began:
             watch = Watch()
             async with aclosing(self._coalescer.join(self._engine.stream(call))) as chunks:
                 async for first in chunks:
+                    began()
                     yield ChatAnswer(body=first, timing=watch.opened())
                     break
                 async for chunk in chunks:
@@ -80,9 +88,14 @@ class ModelReplica:
         with self._ends_with_engine():
             await self._engine.check_health()
         figures = {"running": float(self._running)}
-        if self._device == "cpu":  # a GPU's memory is its engine's to divide
-            figures["memory_gib"] = await asyncio.to_thread(taken_gib)
+        taken = await asyncio.to_thread(self._taken)
+        if taken is not None:
+            figures["memory_gib"] = taken
         return Health(status="running", figures=figures)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve for the model's autoscaling policy, some times a minute, where it has one."""
+        return self._waits.figures()
 
     async def check_health(self) -> None:
         """Called by Serve every second; raising replaces this replica, which brings no remote provider back."""
@@ -93,6 +106,12 @@ class ModelReplica:
         """Called by Serve when it stops the replica."""
         self._ending.expected()
         await self._engine.stop()
+
+    def _taken(self) -> float | None:
+        """GiB of the machine's memory, or of its GPUs' where it runs there; None where nobody knows."""
+        if self._device == "cpu":
+            return taken_gib()
+        return self._gpu.taken(own_pids())
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -25,6 +25,8 @@ from deployments.gateway.cache.build import Caches, open_caches
 from deployments.gateway.cache.http import CacheHeaders
 from deployments.gateway.chats import Chats
 from deployments.gateway.conversations import routes as conversations
+from deployments.gateway.graphql import routes as graphql
+from deployments.gateway.graphql.desks import open_desks
 from deployments.gateway.idempotency import Idempotency
 from deployments.gateway.limits.gate import Gate, open_gate
 from deployments.gateway.limits.header_limit import HeaderLimit
@@ -32,6 +34,8 @@ from deployments.gateway.limits.headers import HEADERS as LIMIT_HEADERS
 from deployments.gateway.limits.headers import RateLimitHeaders
 from deployments.gateway.metrics import Metrics
 from deployments.gateway.middleware import BodyLimit, RequestIds
+from deployments.gateway.model_records import routes as model_records
+from deployments.gateway.model_records.book import Book, open_book
 from deployments.gateway.models import routes as models
 from deployments.gateway.models.on_demand import Available
 from deployments.gateway.models.use import Uses
@@ -41,10 +45,13 @@ from deployments.gateway.openai import routes as openai
 from deployments.gateway.openai.lines import BackgroundChats, Lines
 from deployments.gateway.openai.responses import routes as responses
 from deployments.gateway.openai.responses.desk import Desk as ResponseDesk
+from deployments.gateway.providers import routes as providers
+from deployments.gateway.providers.chosen import Chosen
 from deployments.gateway.routing import routes as events
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.journey import ROUTE, Journeys
 from deployments.gateway.routing.router import Router
+from deployments.gateway.surface import take
 from deployments.gateway.timing import Timings
 
 REMEMBERED_RESPONSES = 256
@@ -54,6 +61,7 @@ EXPOSED = (
     "x-heliostat-timing",
     "x-heliostat-cache",
     ROUTE,
+    errors.LEGACY,
     "idempotency-replayed",
     *LIMIT_HEADERS,
 )
@@ -68,6 +76,7 @@ def build_app(
     gate: Gate | None = None,
     engine: Engine | None = None,
     router: Router | None = None,
+    book: Book | None = None,
 ) -> FastAPI:
     """The whole HTTP surface over the given backends: served by Serve, tested without it.
 
@@ -78,28 +87,41 @@ def build_app(
     window: deque[float] = deque(maxlen=REMEMBERED_RESPONSES)
     router = router or open_router(settings, gate=gate, engine=engine)
     caches = open_caches(settings, metrics, embedder=backends.embedder, gate=gate)
-    chats = Chats(backends, settings, metrics=metrics, caches=caches, gate=gate, router=router)
+    book = book or open_book(backends, engine)
+    chosen = Chosen(engine)
+    chats = Chats(
+        backends,
+        settings,
+        metrics=metrics,
+        caches=caches,
+        gate=gate,
+        router=router,
+        records=book,
+        chosen=chosen,
+    )
     directory = open_directory(settings, engine)
+    desks = open_desks(backends, settings, chats, engine, directory, book=book)
     app = _bare(engine, gate, caches)
-    app.include_router(openai.router(backends, settings, chats))
-    app.include_router(responses.router(ResponseDesk(settings, chats, engine)))
-    app.include_router(anthropic.router(backends.models, chats))
-    app.include_router(ollama.router(backends, settings, chats))
-    app.include_router(conversations.router(backends, settings, chats, engine))
-    app.include_router(health.router(backends, window, circuits=router.breakers.states))
-    app.include_router(events.router(router.events))
-    app.include_router(experiments.router(settings, backends.models, engine))
-    app.include_router(files.router(settings, engine))
-    app.include_router(batches.router(settings, engine))
-    for people in (auth.router(settings, directory), users.router(directory), keys.router(directory)):
-        app.include_router(people)
+    take(app, openai.router(backends, settings, chats))
+    take(app, responses.router(ResponseDesk(settings, chats, engine)))
+    take(app, anthropic.router(backends.models, chats))
+    take(app, ollama.router(backends, settings, chats))
+    take(app, conversations.router(backends, settings, chats, engine, desks.conversations))
+    take(app, *providers.routers(backends, settings, chats))
+    take(app, health.router(backends, window, circuits=router.breakers.states))
+    take(app, events.router(router.events, scaling=router.scaling))
+    take(app, model_records.router(book, backends, settings))
+    take(app, experiments.router(settings, backends.models, engine, desk=desks.experiments))
+    take(app, files.router(settings, engine))
+    take(app, batches.router(settings, engine, desk=desks.batches), graphql.router(desks))
+    take(app, auth.router(settings, directory), users.router(directory), keys.router(directory))
     _include_optional(app, backends, settings, gate, engine)
     openapi.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency, answers=IdempotentAnswers(engine), wait_s=chats.timeout_s)
     if chats.caches is not None:
         app.add_middleware(CacheHeaders)
-    app.add_middleware(Uses)
+    app.add_middleware(Uses, fleet=settings.fleet)
     app.add_middleware(Journeys)
     app.add_middleware(health.ResponseTimes, window=window)
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=_uploads(settings))
@@ -119,11 +141,15 @@ def build_lines(
     gate: Gate | None = None,
     engine: Engine | None = None,
     router: Router | None = None,
+    book: Book | None = None,
 ) -> Lines:
     """What answers the lines of batches: the routes of the endpoints that take them, at background priority."""
     gate, engine = gate or open_gate(settings), engine or engine_of(settings.database_url)
     router = router or open_router(settings, gate=gate, engine=engine)
-    chats = BackgroundChats(backends, settings, gate=gate.of_batches(), router=router)
+    book = book or open_book(backends, engine)
+    chats = BackgroundChats(
+        backends, settings, gate=gate.of_batches(), router=router, records=book, chosen=Chosen(engine)
+    )
     desk = ResponseDesk(settings, chats, engine)
     return Lines([openai.router(backends, settings, chats), responses.router(desk)])
 
@@ -154,9 +180,9 @@ def _bare(engine: Engine, gate: Gate, caches: Caches | None) -> FastAPI:
 def _include_optional(app: FastAPI, backends: Backends, settings: Settings, gate: Gate, engine: Engine) -> None:
     """The routes of what a config may leave out: a fleet whose models come and go, and documents."""
     if backends.fleet is not None and isinstance(backends.models, Available):
-        app.include_router(models.router(backends.models, backends.fleet))
+        take(app, models.router(backends.models, backends.fleet))
     if backends.retriever is not None:
-        app.include_router(documents.router(backends, settings, gate=gate, engine=engine))
+        take(app, documents.router(backends, settings, gate=gate, engine=engine))
 
 
 def _uploads(settings: Settings) -> dict[str, int]:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pydantic_core import from_json, to_json
 
@@ -16,29 +17,38 @@ from cluster.types import CallKind, ChatCall, ModelCard, Priority
 from deployments.clients import Backends, ChatModel
 from deployments.gateway.cache.answers import Entry
 from deployments.gateway.cache.build import Caches
+from deployments.gateway.honoured import refuse_completion, refuse_unhonoured
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.gate import Admission, Gate, streamed
 from deployments.gateway.metrics import Metrics
+from deployments.gateway.model_records.visit import NoRecords, Records, Visit
+from deployments.gateway.models.on_demand import begun
 from deployments.gateway.parsing import parse
 from deployments.gateway.pictures import Pictures, has_addresses
 from deployments.gateway.principal import LOCAL, Principal
+from deployments.gateway.providers.chosen import Chosen
+from deployments.gateway.providers.provided import ProvidedModel
 from deployments.gateway.retries import Retries
+from deployments.gateway.routing import journey
 from deployments.gateway.routing import router as routing
+from deployments.gateway.routing.auto import Auto
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.fallbacks import Scope
+from deployments.gateway.routing.hints import Hints
 from deployments.gateway.routing.router import Router, Trail
-from deployments.gateway.wire import INSTEAD, STRUCTURE, ChatRequest, CompletionRequest, GenerationRequest
+from deployments.gateway.wire import ChatRequest, CompletionRequest
 
 CARDS_TIMEOUT_S = 1.0  # for a hint in an error, which may not keep its reader waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedChat:
-    """A chat request that its model can answer. wanted: what call.body says, parsed."""
+    """A chat request that its model can answer. wanted: what call.body says, parsed. others: may answer, too."""
 
     call: ChatCall
     wanted: ChatRequest
     principal: Principal
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,7 @@ class CheckedCompletion:
     call: ChatCall
     wanted: CompletionRequest
     principal: Principal
+    others: tuple[str, ...] = ()
 
 
 Checked = CheckedChat | CheckedCompletion
@@ -66,9 +77,12 @@ class Chats:
         caches: Caches | None = None,
         gate: Gate | None = None,
         router: Router | None = None,
+        records: Records | None = None,
+        chosen: Chosen | None = None,
     ) -> None:
-        """router: made over the same gate; None: one that stores no events."""
+        """router: made over the same gate; None: one that stores no events. records: where models' are kept."""
         self._models = backends.models
+        self.records = records or NoRecords()
         self.gate = gate or Gate()
         self.caches = caches
         self._cards: dict[str, ModelCard] = {}
@@ -77,7 +91,9 @@ class Chats:
         self.retries = Retries(
             metrics=metrics, lost=self._stale.add, breakers=self.router.breakers, events=self.router.events
         )
+        self.auto = Auto(settings, backends, router=self.router, gate=self.gate, card=self._card, chosen=chosen)
         self._pictures = pictures or Pictures(settings.limits)
+        self._hints = Hints(settings)
         self._limits = settings.limits
         self._embedder = settings.embedding_models[0].id if settings.embedding_models else None
         self.timeout_s = settings.limits.generation_timeout_ms / 1000
@@ -94,16 +110,17 @@ class Chats:
 
         Raises BadRequest, ModelNotFound, UnsupportedParameter, and Overloaded while too many are being fetched.
         """
-        wanted = parse(ChatRequest, body)
-        if not principal.may_ask(wanted.model):
-            raise self.unknown(wanted.model, principal)
-        self._model(wanted.model)
+        named = await self.auto.named(
+            parse(ChatRequest, body), body, principal, request_id=request_id, priority=priority
+        )
+        body, wanted = named.body, named.wanted
+        self._model(wanted.model, principal)
         await self._check(wanted, principal)
         if self._limits.image_urls == "public" and has_addresses(wanted):  # else a replica refuses them
             body = await self._pictures.fetched(body)
             wanted = parse(ChatRequest, body)
         call = ChatCall(body=body, request_id=request_id, priority=priority)
-        return CheckedChat(call=call, wanted=wanted, principal=principal)
+        return CheckedChat(call=call, wanted=wanted, principal=principal, others=named.others)
 
     async def check_completion(
         self,
@@ -114,22 +131,25 @@ class Chats:
         priority: Priority = Priority.INTERACTIVE,
     ) -> CheckedCompletion:
         """The same of a request for raw completions."""
-        wanted = parse(CompletionRequest, body)
-        if not principal.may_ask(wanted.model):
-            raise self.unknown(wanted.model, principal)
-        self._model(wanted.model)
+        named = await self.auto.named(
+            parse(CompletionRequest, body), body, principal, request_id=request_id, priority=priority
+        )
+        body, wanted = named.body, named.wanted
+        self._model(wanted.model, principal)
         card = await self._known(wanted.model)
         if card is not None:
-            _refuse_completion(wanted, card)
+            refuse_completion(wanted, card)
         call = ChatCall(body=body, request_id=request_id, priority=priority, kind=CallKind.COMPLETION)
-        return CheckedCompletion(call=call, wanted=wanted, principal=principal)
+        return CheckedCompletion(call=call, wanted=wanted, principal=principal, others=named.others)
 
     async def card(self, model_id: str, principal: Principal) -> ModelCard:
         """A chat model's card. Raises ModelNotFound, also where the principal may not ask it, and BadRequest."""
-        if not principal.may_ask(model_id):
-            raise self.unknown(model_id, principal)
-        self._model(model_id)
+        self._model(model_id, principal)
         return await self._card(model_id)
+
+    def last_card(self, model_id: str) -> ModelCard | None:
+        """A chat model's card as it was told last; None where it never was."""
+        return self._cards.get(model_id)
 
     async def whole(self, chat: Checked) -> bytes:
         """One `chat.completion`, or `text_completion`, as JSON. Raises what engines raise.
@@ -160,8 +180,11 @@ class Chats:
             if entry is not None and (found := await entry.whole()) is not None:
                 return found
         model = self._models[target]
-        async with self.gate.place(admission, target):
-            answer = await self.retries.whole(target, lambda: model.chat(chat.call))
+        with self._visit(target, admission) as visit:
+            async with self.gate.place(admission, target):
+                call = self._sent(target, chat, admission)
+                answer = await self.retries.whole(target, lambda: model.chat(call))
+            visit.whole(answer)
         if entry is not None:
             entry.keep(answer)
         return answer
@@ -185,15 +208,28 @@ class Chats:
                 entry.elsewhere()
             chat = await self._redirected(chat, target)
             entry = await self._entry(chat)
-            if entry is not None and (found := await entry.replayed(include_usage=_wants_usage(chat))) is not None:
+            include_usage = chat.wanted.wants_usage
+            if entry is not None and (found := await entry.replayed(include_usage=include_usage)) is not None:
                 yield found
                 return
-        model, call = self._models[target], chat.call
-        async with self.gate.place(admission, target):
-            events = self.retries.stream(target, lambda: model.stream(call))
-            async with aclosing(events if entry is None else entry.keeping(events)) as items:
-                async for item in items:
-                    yield item
+        model = self._models[target]
+        with self._visit(target, admission) as visit:
+            async with self.gate.place(admission, target):
+                call = self._sent(target, chat, admission)
+                events = self.retries.stream(target, lambda: model.stream(call))
+                async with aclosing(events if entry is None else entry.keeping(events)) as items:
+                    async for item in items:
+                        visit.saw(item)
+                        yield item
+
+    def _visit(self, target: str, admission: Admission) -> Visit:
+        return Visit(self.records, target, estimate=admission.estimate, limit_s=self.timeout_s)
+
+    def _sent(self, target: str, chat: Checked, admission: Admission) -> ChatCall:
+        """The call as it leaves: with what its replica is chosen by, and what autoscaling wants to know."""
+        affinity = self._hints.of(target, chat.wanted, owner=chat.principal.owner)
+        queued = self.gate.waiting(target)
+        return replace(chat.call, affinity=affinity, waited_s=admission.waited_s, queued=queued)
 
     def _trail(self, chat: Checked) -> Trail:
         return self.router.trail(
@@ -201,6 +237,8 @@ class Chats:
             may_ask=chat.principal.may_ask,
             priority=chat.call.priority,
             request_id=chat.call.request_id,
+            others=chat.others,
+            begin=partial(begun, self._models),
         )
 
     async def _redirected(self, chat: Checked, target: str) -> Checked:
@@ -212,15 +250,11 @@ class Chats:
             await self._check(wanted, chat.principal)
             return replace(chat, call=call, wanted=wanted)
         raw = chat.wanted.model_copy(update=update)
-        _refuse_completion(raw, await self._card(target))
+        refuse_completion(raw, await self._card(target))
         return replace(chat, call=call, wanted=raw)
 
     def _account(self, chat: Checked) -> Admission:
-        if isinstance(chat, CheckedCompletion):
-            estimate = usage.of_completion(chat.wanted)
-        else:
-            estimate = usage.of_chat(chat.wanted)
-        return self.gate.account(chat.principal, priority=chat.call.priority, estimate=estimate)
+        return self.gate.account(chat.principal, priority=chat.call.priority, estimate=usage.of(chat.wanted))
 
     async def _cached(self, chat: Checked) -> AsyncGenerator[bytes, None]:
         """The events of the cache where they are there, else the model's, which then are stored."""
@@ -228,7 +262,7 @@ class Chats:
         if entry is None:
             events = self._asked(chat, None)
         else:
-            events = entry.events(lambda: self._asked(chat, entry), include_usage=_wants_usage(chat))
+            events = entry.events(lambda: self._asked(chat, entry), include_usage=chat.wanted.wants_usage)
         async with aclosing(events) as items:
             async for item in items:
                 yield item
@@ -249,12 +283,14 @@ class Chats:
             f"The model {model_id[:128]!r} does not exist here", hint=f"served: {served}", param="model"
         )
 
-    def _model(self, model_id: str) -> ChatModel:
+    def _model(self, model_id: str, principal: Principal = LOCAL) -> ChatModel:
+        if not principal.may_ask(model_id):
+            raise self.unknown(model_id, principal)
         if model_id in self._models:
             return self._models[model_id]
         if model_id == self._embedder:
             raise BadRequest(f"{model_id} is an embedding model", hint="POST /v1/embeddings", param="model")
-        raise self.unknown(model_id)
+        raise self.unknown(model_id, principal)
 
     async def _check(self, wanted: ChatRequest, principal: Principal) -> None:
         if len(wanted.messages) > self._limits.max_messages:
@@ -269,16 +305,19 @@ class Chats:
             raise UnsupportedParameter(
                 f"{wanted.model} does not see pictures", hint=await self._who_sees(principal), param="messages"
             )
-        _refuse_unhonoured(wanted, card.capabilities.parameters)
+        refuse_unhonoured(wanted, card.capabilities.parameters)
 
     async def _card(self, model_id: str) -> ModelCard:
-        card = self._cards.get(model_id)
+        card, model = self._cards.get(model_id), self._models[model_id]
+        if isinstance(model, ProvidedModel):
+            return await model.card()  # it is at hand, and changes with its provider's list
         if card is None:
-            card = await self.retries.whole(model_id, self._models[model_id].card, timed=False)
+            asked = self.retries.whole(model_id, model.card, timed=False)
+            card = await journey.in_time(asked, self.timeout_s)  # one that sleeps is woken for it
         elif model_id in self._stale:
             try:
                 async with asyncio.timeout(CARDS_TIMEOUT_S):
-                    card = await self._models[model_id].card()
+                    card = await model.card()
             except (TimeoutError, Unavailable):
                 return card  # what is known of it; it answers nothing just now
         else:
@@ -289,6 +328,9 @@ class Chats:
 
     async def _known(self, model_id: str) -> ModelCard | None:
         """The card; None where the model does not tell it just now and others may answer in its place."""
+        masked = model_id not in self._cards and self.router.order(model_id, Scope.LOADING)
+        if masked and not await begun(self._models, model_id):
+            return None
         if model_id in self._cards or not self.router.order(model_id, Scope.UNAVAILABLE):
             return await self._card(model_id)
         try:
@@ -300,30 +342,7 @@ class Chats:
 
     async def _who_sees(self, principal: Principal) -> str:
         """A hint that names the models that see pictures; of one that does not answer now, nothing is known."""
-        asked = [asyncio.create_task(self._card(name)) for name in self._models if principal.may_ask(name)]
-        answered, waiting = await asyncio.wait(asked, timeout=CARDS_TIMEOUT_S)
-        for task in waiting:
-            task.cancel()
-        cards = [task.result() for task in asked if task in answered and task.exception() is None]
+        found = await self.auto.cards.of(name for name in self._models if principal.may_ask(name))
+        cards = [card for card in found.values() if isinstance(card, ModelCard)]
         seeing = [card.id for card in cards if card.capabilities.images]
         return f"ask {' or '.join(seeing)}" if seeing else "no model that is served here does"
-
-
-def _wants_usage(chat: Checked) -> bool:
-    asked = chat.wanted.stream_options
-    return bool(asked and asked.include_usage)
-
-
-def _refuse_completion(wanted: CompletionRequest, card: ModelCard) -> None:
-    if not card.capabilities.completion:
-        hint = "POST /v1/chat/completions"
-        raise UnsupportedParameter(f"{wanted.model} takes no raw prompts", hint=hint, param="prompt")
-    _refuse_unhonoured(wanted, card.capabilities.completion)
-
-
-def _refuse_unhonoured(wanted: GenerationRequest, honoured: frozenset[str]) -> None:
-    sent = {name for name in wanted.model_fields_set if getattr(wanted, name) is not None}
-    refused = sorted(sent - STRUCTURE - honoured)
-    if refused:
-        hint = INSTEAD.get(refused[0], "remove the parameter")
-        raise UnsupportedParameter(f"{wanted.model} does not honour {refused[0]}", hint=hint, param=refused[0])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cluster import logs, serve_pickling
+from cluster.engines.remote.providers import Providers
 from cluster.errors import DatabaseAway
 from cluster.runtime.document import DEFAULT_HOST, refuse_open
 from cluster.runtime.serving import http_host
@@ -13,11 +14,15 @@ from cluster.stores.database import engine_of
 from cluster.types import LineAnswer, LineCall
 from deployments.clients import Backends, ChatModel, ChatModelClient, EmbedderClient, FleetClient, RetrieverClient
 from deployments.gateway.app import build_app, build_lines
+from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.limits.gate import open_gate
 from deployments.gateway.metrics import RayMetrics
+from deployments.gateway.model_records.book import open_book
 from deployments.gateway.models.listing import available
+from deployments.gateway.providers.provided import Provided
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.places import Places
+from deployments.gateway.routing.scale_watch import ScaleWatch
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -42,27 +47,41 @@ class Gateway:
         logs.configure(json_lines=True)
         serve_pickling.take_turns()
         self._settings = settings
-        always: dict[str, ChatModel] = {name: ChatModelClient(handle) for name, handle in models.items()}
+        self._gate = open_gate(settings)
+        sleepers = {model.id for model in settings.started_models if model.replicas.min == 0}
+        always: Mapping[str, ChatModel] = {
+            name: ChatModelClient(handle, sleeps=name in sleepers) for name, handle in models.items()
+        }
+        providers = Providers(settings)
+        always = Provided(always, providers)
         comers = FleetClient(fleet) if fleet is not None else None
         self._backends = Backends(
-            models=available(always, comers, settings) if comers is not None and _in_cluster() else always,
+            models=available(always, comers, settings, gate=self._gate) if comers and _in_cluster() else always,
             fleet=comers,
+            providers=providers,
             embedder=EmbedderClient(embedder) if embedder is not None else None,
             retriever=RetrieverClient(retriever) if retriever is not None else None,
         )
-        # One of each for both: they share the models' queues, the breakers and the events.
-        self._gate = open_gate(settings)
+        # One of each for both: they share the models' queues, the breakers, the events and the records.
         self._database = engine_of(settings.database_url)
         places = Places(settings, self._gate)
         self._router = open_router(settings, gate=self._gate, engine=self._database, running=places.running)
+        self._router.scaling = ScaleWatch(settings, self._router.events) if _in_cluster() else None
+        self._book = open_book(self._backends, self._database)
         self._lines = build_lines(
-            self._backends, settings, gate=self._gate, engine=self._database, router=self._router
+            self._backends,
+            settings,
+            gate=self._gate,
+            engine=self._database,
+            router=self._router,
+            book=self._book,
         )
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Serve on the replica, so that nothing of the app is ever pickled."""
         _refuse_open(self._settings)
         _look_at(self._database)
+        graphql.warm()
         metrics = RayMetrics()
         self._router.report(metrics)
         return build_app(
@@ -73,6 +92,7 @@ class Gateway:
             gate=self._gate,
             engine=self._database,
             router=self._router,
+            book=self._book,
         )
 
     async def answer(self, call: LineCall) -> LineAnswer:
@@ -82,7 +102,12 @@ class Gateway:
     def asgi(self) -> "FastAPI":
         """The app over the graph's own handles, for tests in Serve's local testing mode."""
         return build_app(
-            self._backends, self._settings, gate=self._gate, engine=self._database, router=self._router
+            self._backends,
+            self._settings,
+            gate=self._gate,
+            engine=self._database,
+            router=self._router,
+            book=self._book,
         )
 
 

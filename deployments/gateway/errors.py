@@ -1,9 +1,9 @@
 """How errors leave the house: one file maps them to HTTP.
 
 Under `/v1` the body is OpenAI's, `{"error": {"message", "type", "param", "code"}}`, but under `/v1/messages`
-Anthropic's (anthropic/errors.py), and on Ollama's paths Ollama's (ollama/errors.py); elsewhere it is
-`{"error": {"code", "message", "hint"}}`. OpenAI's and Anthropic's clients retry 408, 409, 429 and 5xx by
-themselves, so `x-should-retry: false` goes with those that a retry cannot help.
+Anthropic's (anthropic/errors.py), on Ollama's paths Ollama's (ollama/errors.py), and at `/graphql` GraphQL's
+(graphql/envelope.py); elsewhere it is `{"error": {"code", "message", "hint"}}`. OpenAI's and Anthropic's clients
+retry 408, 409, 429 and 5xx by themselves, so `x-should-retry: false` goes with those that a retry cannot help.
 """
 
 import json
@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from cluster.errors import BadRequest, HeliostatError, MethodNotAllowed, NotFound
 from deployments.gateway.anthropic import errors as anthropic
+from deployments.gateway.graphql import envelope as graphql
 from deployments.gateway.ollama import errors as ollama
 from deployments.gateway.parsing import path_of
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 RETRIED_STATUSES = frozenset({408, 409, 429})
 ROOT_PATHS = frozenset({"/tokenize", "/detokenize", "/score", "/rerank"})  # of the same surface, as at vLLM
+LEGACY = "x-heliostat-legacy-code"
 SHOWN_PATH = 200  # characters of a path that an error repeats
 
 
@@ -45,11 +47,19 @@ def body(error: HeliostatError, *, openai: bool) -> bytes:
         kind = TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
         content = {"message": message, "type": kind, "param": error.param, "code": error.code}
     else:
-        content = {"code": error.code, "message": error.message, "hint": error.hint}
-        if error.param:
-            content["param"] = error.param
+        content = own(error)
     # A lone surrogate, as a form in an odd charset can name one, has no bytes in UTF-8.
     return json.dumps({"error": content}, ensure_ascii=False).encode(errors="replace")
+
+
+def own(error: HeliostatError) -> dict[str, Any]:
+    """The error in our shape, as a JSON object."""
+    content: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+    if error.param:
+        content["param"] = error.param
+    if error.legacy:
+        content["legacy_code"] = error.legacy
+    return content
 
 
 def respond(error: HeliostatError, path: str, request_id: str | None = None) -> Response:
@@ -60,16 +70,22 @@ def respond(error: HeliostatError, path: str, request_id: str | None = None) -> 
         headers["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))
     if not error.retryable and (error.status >= 500 or error.status in RETRIED_STATUSES):
         headers["x-should-retry"] = "false"
+    if error.legacy:
+        headers[LEGACY] = error.legacy
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if ollama.is_ollama(path):
+    media_type = "application/json"
+    if graphql.is_graphql(path):
+        content, status = graphql.failure([graphql.of(error, request_id)]), error.status
+        media_type = graphql.MEDIA_TYPE
+    elif ollama.is_ollama(path):
         content, status = ollama.body(error), error.status
     elif anthropic.is_anthropic(path):
         content, status = anthropic.body(error, request_id), anthropic.status(error)
         headers |= {"request-id": request_id} if request_id else {}
     else:
         content, status = body(error, openai=is_openai(path)), error.status
-    return Response(content, status_code=status, headers=headers, media_type="application/json")
+    return Response(content, status_code=status, headers=headers, media_type=media_type)
 
 
 def stream_event(error: HeliostatError) -> bytes:
@@ -127,4 +143,5 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, error: HeliostatError) -> Response:
+    request.state.error = error  # for whoever has to say it in another way, the status being sent
     return respond(error, request.url.path, getattr(request.state, "request_id", None))

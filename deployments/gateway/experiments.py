@@ -85,11 +85,15 @@ class RayJobs:
 
 
 def router(
-    settings: Settings, models: Mapping[str, ChatModel], engine: Engine, jobs: Jobs | None = None
+    settings: Settings,
+    models: Mapping[str, ChatModel],
+    engine: Engine,
+    jobs: Jobs | None = None,
+    desk: "Desk | None" = None,
 ) -> APIRouter:
-    """The routes under `/api/experiments`. jobs: Ray's, unless a test brings others."""
+    """The routes under `/api/experiments`. jobs: Ray's, unless a test brings others. desk: of another API, too."""
     routes = APIRouter(prefix="/api/experiments", tags=["Experiments"])
-    desk = Desk(settings, models, Experiments(engine), jobs or RayJobs(settings.home_path))
+    desk = desk or Desk(settings, models, Experiments(engine), jobs or RayJobs(settings.home_path))
 
     @routes.post(
         "/batch",
@@ -106,7 +110,7 @@ def router(
 
     @routes.get("/batch/{id}", summary="One batch experiment")
     async def show(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
-        return _whole(await desk.find(experiment_id, principal_of(request)))
+        return whole(await desk.find(experiment_id, principal_of(request)))
 
     @routes.post("/batch/{id}/start", summary="Run it, or go on with one that ended early")
     async def start(experiment_id: ExperimentId, request: Request) -> dict[str, Any]:
@@ -175,7 +179,7 @@ class Desk:
         total, found = await self._do(lambda known: known.page(limit=limit, offset=offset, owner=owner))
         current = [await self._reconciled(experiment) for experiment in found]
         # Without the prompts: there may be thousands, and each experiment's own page has them.
-        listed = [{k: v for k, v in _whole(experiment).items() if k != "prompts"} for experiment in current]
+        listed = [{k: v for k, v in whole(experiment).items() if k != "prompts"} for experiment in current]
         return {"experiments": listed, "total": total, "limit": limit, "offset": offset}
 
     async def find(self, experiment_id: int, principal: Principal = LOCAL) -> Experiment:
@@ -276,7 +280,8 @@ def _status(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _whole(experiment: Experiment) -> dict[str, Any]:
+def whole(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as its routes answer it."""
     spec = json.loads(experiment.spec)
     prompts = [prompt["text"] for prompt in spec["prompts"]]
     return {

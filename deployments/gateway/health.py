@@ -60,6 +60,7 @@ def router(backends: Backends, window: deque[float], *, circuits: Callable[[], d
             "performance": _performance(window),
             "load": {name: parts[name].figures for name in backends.models if parts[name].figures},
             "circuits": circuits(),
+            "providers": _providers(backends),
         }
         return Response(
             json.dumps(content),
@@ -68,6 +69,12 @@ def router(backends: Backends, window: deque[float], *, circuits: Callable[[], d
         )
 
     return routes
+
+
+def _providers(backends: Backends) -> dict[str, Any]:
+    """How those are that list their models: without one of them all the others serve, so it is no failure here."""
+    states = backends.providers.states() if backends.providers is not None else ()
+    return {one.id: {"status": one.reason or "running", "models": one.models} for one in states}
 
 
 async def _parts(backends: Backends) -> dict[str, Health]:

@@ -5,6 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from deployments.gateway.errors import is_openai
+from deployments.gateway.graphql.envelope import MEDIA_TYPE as GRAPHQL
+from deployments.gateway.graphql.envelope import is_graphql
 from deployments.gateway.ollama.errors import is_ollama
 
 _TEXT = {"type": "string"}
@@ -17,14 +19,28 @@ _OPENAI_ERROR = {
 _OWN_ERROR = {
     "type": "object",
     "required": ["code", "message", "hint"],
-    "properties": {"code": _TEXT, "message": _TEXT, "hint": _MAYBE, "param": _TEXT},
+    "properties": {"code": _TEXT, "message": _TEXT, "hint": _MAYBE, "param": _TEXT, "legacy_code": _TEXT},
 }
 _ANTHROPIC_ERROR = {
     "type": "object",
     "required": ["type", "message"],
     "properties": {"type": _TEXT, "message": _TEXT},
 }
+_GRAPHQL_ERROR = {
+    "type": "object",
+    "required": ["message", "extensions"],
+    "properties": {
+        "message": _TEXT,
+        "path": {"type": "array"},
+        "extensions": {"type": "object", "required": ["code"], "properties": {"code": _TEXT, "hint": _MAYBE}},
+    },
+}
 _SCHEMAS = {
+    "GraphQLErrors": {
+        "type": "object",
+        "required": ["errors"],
+        "properties": {"errors": {"type": "array", "items": _GRAPHQL_ERROR}},
+    },
     "OllamaError": {"type": "object", "required": ["error"], "properties": {"error": _TEXT}},
     "OpenAIError": {"type": "object", "required": ["error"], "properties": {"error": _OPENAI_ERROR}},
     "Error": {"type": "object", "required": ["error"], "properties": {"error": _OWN_ERROR}},
@@ -71,9 +87,11 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     name = _error_of(path)
     schema = {"$ref": f"#/components/schemas/{name}"}
-    responses.setdefault(
-        "default", {"description": "What went wrong", "content": {"application/json": {"schema": schema}}}
-    )
+    failed = {"application/json": {"schema": schema}}
+    if is_graphql(path):
+        failed[GRAPHQL] = {"schema": schema}
+        responses["200"]["content"][GRAPHQL] = {"schema": {"type": "object"}}
+    responses.setdefault("default", {"description": "What went wrong", "content": failed})
     if _can_stream(path, operation):
         content = responses["200"].setdefault("content", {})
         kind = "application/x-ndjson" if is_ollama(path) else "text/event-stream"
@@ -83,6 +101,8 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
 def _error_of(path: str) -> str:
     if is_ollama(path):
         return "OllamaError"
+    if is_graphql(path):
+        return "GraphQLErrors"
     return "AnthropicError" if path.startswith("/v1/messages") else "OpenAIError" if is_openai(path) else "Error"
 
 

@@ -1,6 +1,6 @@
 """From bytes to a checked request: malformed JSON and wrong fields become errors that name the field."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -27,6 +27,11 @@ def parse(kind: type[Request], body: bytes) -> Request:
         raise BadRequest(f"The body is not valid JSON: {error}", hint="send one JSON object") from None
     if not isinstance(data, dict):
         raise BadRequest("The body must be a JSON object", hint="send fields such as model and messages")
+    return parsed(kind, data)
+
+
+def parsed(kind: type[Request], data: dict[str, Any]) -> Request:
+    """The same of a JSON object that is read already."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from cluster.errors import EngineDead, Unavailable
+from cluster.errors import EngineDead, LoadFailed, ModelLoading, NoRoom, Unavailable
 from deployments.gateway import timing
 from deployments.gateway.metrics import Metrics, NoMetrics
 from deployments.gateway.routing.breakers import Breakers
@@ -149,6 +149,8 @@ class Retries:
 
     async def _pause(self, model: str, tried: int, error: Unavailable) -> None:
         """Wait before the next try; raise the error where there is none."""
+        if isinstance(error, ModelLoading | NoRoom | LoadFailed):
+            raise error  # no replica was lost: there is none, and the fleet has waited for one
         self._lost(model)
         if tried == TRIES or not error.retryable:
             outcome = "no_tries"

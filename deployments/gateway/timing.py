@@ -47,6 +47,11 @@ class Timing:
         self.model: str | None = None
         self.broken: HeliostatError | None = None
 
+    @property
+    def age_s(self) -> float:
+        """Since the request arrived."""
+        return self._clock() - self._arrived
+
     def queued(self, seconds: float) -> None:
         """It waited that long for admission, between its arrival and its going to a model."""
         self._queue_s += seconds

@@ -155,6 +155,11 @@ class GenerationRequest(Wire):
             raise ValueError("stream_options is only allowed when stream is true")
         return self
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to end with its counts."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
 
 class ChatRequest(GenerationRequest):
     """Body of `POST /v1/chat/completions`: OpenAI's fields, and vLLM's own."""
@@ -196,7 +201,12 @@ class ChatRequest(GenerationRequest):
     @property
     def has_images(self) -> bool:
         """Whether any message shows a picture."""
-        return any(
+        return self.pictures > 0
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the messages show."""
+        return sum(
             isinstance(part, ImagePart)
             for message in self.messages
             if isinstance(message.content, list)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.settings.tree import Settings
 from cluster.types import Answer, Document, Health, Passage
-from deployments.clients import ChatModelClient, ChunkingEmbedderClient, VectorsClient
+from deployments.clients import ChatModelClient, ChunkingEmbedderClient
 from deployments.retrieval.library import Library
+from deployments.retrieval.vectors_client import VectorsClient
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
-from ray import serve
 
 from cluster.config import resolve
 from cluster.settings.tree import Settings
-from deployments.app import build
+from tests.graph.graphs import app_of, client_of
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +29,10 @@ def graph_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def graph_app(graph_settings: Settings) -> FastAPI:
-    handle = serve.run(build(graph_settings), name="graph", _local_testing_mode=True)
-    app: FastAPI = handle.asgi.remote().result()
-    return app
+    return app_of(graph_settings, "graph")
 
 
 @pytest.fixture
 async def graph(graph_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(graph_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+    async with client_of(graph_app) as client:
         yield client

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 from fastapi import FastAPI
-from ray import serve
 
 from cluster.settings.gateway import CacheSettings, SemanticSettings
 from cluster.settings.tree import Settings
-from deployments.app import build
 from deployments.gateway.cache import semantic
+from tests.graph.graphs import app_of, client_of
+from tests.unit.gateway.cache.house import all_stored
 
 ASKED = {"model": "echo", "messages": [{"role": "user", "content": "hello graph"}], "temperature": 0}
 STAGE = re.compile(r"([a-z_]+);dur=(\d+\.\d\d)")
@@ -22,8 +22,7 @@ STAGE = re.compile(r"([a-z_]+);dur=(\d+\.\d\d)")
 def cached_app(graph_settings: Settings) -> Iterator[FastAPI]:
     on = CacheSettings(enabled=True, semantic=SemanticSettings(enabled=True))
     settings = graph_settings.model_copy(update={"cache": on})
-    handle = serve.run(build(settings), name="cached", _local_testing_mode=True)
-    app: FastAPI = handle.asgi.remote().result()
+    app = app_of(settings, "cached")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(semantic, "PATIENCE_S", 10.0)  # the machine that runs the tests may have other work
         yield app
@@ -31,8 +30,7 @@ def cached_app(graph_settings: Settings) -> Iterator[FastAPI]:
 
 @pytest.fixture
 async def cached(cached_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(cached_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+    async with client_of(cached_app) as client:
         yield client
 
 
@@ -62,7 +60,7 @@ async def test_an_answer_is_a_miss_and_then_a_hit_without_a_replica(cached: http
     first = await cached.post("/v1/chat/completions", json=ASKED)
     assert first.headers["x-heliostat-cache"] == "miss"
     assert list(stages(first)) == ["gateway", "queue", "route", "prefill", "first_token", "total"]
-    await asyncio.sleep(0.2)  # it is stored behind the answer's back
+    await all_stored()
     second = await cached.post("/v1/chat/completions", json={**ASKED, "stream": True})
     assert second.headers["x-heliostat-cache"] == "hit"
     assert list(stages(second)) == ["gateway", "queue"]
@@ -104,7 +102,7 @@ async def test_streams_at_once_share_a_generation_too(cached: httpx.AsyncClient)
 
 async def test_a_near_question_has_the_stored_answer_of_the_same_model(cached: httpx.AsyncClient) -> None:
     first = await cached.post("/v1/chat/completions", json=asked_by("Where is the Louvre?"))
-    await asyncio.sleep(0.3)  # it is stored, and its question embedded, behind the answer's back
+    await all_stored()  # and its question embedded
     near = await cached.post("/v1/chat/completions", json=asked_by("where is the louvre"))
     assert (first.headers["x-heliostat-cache"], near.headers["x-heliostat-cache"]) == ("miss", "semantic")
     assert near.json() == first.json()

@@ -28,7 +28,7 @@ async def test_an_error_of_the_engine_keeps_its_status_across_processes(graph: h
 
 async def test_models_of_the_config_are_listed(graph: httpx.AsyncClient) -> None:
     listed = (await graph.get("/v1/models")).json()["data"]
-    assert [model["id"] for model in listed] == ["echo", "slow/echo", "eye", "hash"]
+    assert [model["id"] for model in listed] == ["echo", "slow/echo", "eye", "hash", "auto"]
     assert (await graph.get("/v1/models/slow/echo")).json()["id"] == "slow/echo"
 
 

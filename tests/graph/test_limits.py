@@ -9,10 +9,9 @@ import httpx
 import openai
 import pytest
 from fastapi import FastAPI
-from ray import serve
 
 from cluster.config import resolve
-from deployments.app import build
+from tests.graph.graphs import app_of, client_of
 
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -35,15 +34,12 @@ def limited_app(tmp_path: Path) -> FastAPI:
         },
         "stores": {"vectors": {"kind": "memory"}},
     }
-    handle = serve.run(build(resolve(args, {})), name="limited", _local_testing_mode=True)
-    app: FastAPI = handle.asgi.remote().result()
-    return app
+    return app_of(resolve(args, {}), "limited")
 
 
 @pytest.fixture
 async def limited(limited_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(limited_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+    async with client_of(limited_app) as client:
         yield client
 
 

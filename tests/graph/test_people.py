@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from ray import serve
 from sqlalchemy import Engine
 
 from cluster.config import resolve
@@ -17,7 +16,7 @@ from cluster.settings.tree import Settings
 from cluster.stores.accounts import Accounts, Bounds, Changes
 from cluster.stores.api_keys import ApiKeys, Rights, new_secret
 from cluster.stores.database import open_database
-from deployments.app import build
+from tests.graph.graphs import app_of, client_of
 
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -58,16 +57,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    handle = serve.run(build(settings), name="town", _local_testing_mode=True)
-    made: FastAPI = handle.asgi.remote().result()
-    return made
+    return app_of(settings, "town")
 
 
 @pytest.fixture
 async def town(settings: Settings, app: FastAPI) -> AsyncIterator[Town]:
     engine = open_database(settings.database_url)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
+    async with client_of(app, host="127.0.0.1") as client:
         yield Town(engine, client)
     engine.dispose()
 

@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from ray import serve
 
 from cluster.config import resolve
-from deployments.app import build
+from tests.graph.graphs import app_of, client_of
 from tests.unit.engines.remote import fake_ollama, fake_openai
 from tests.unit.engines.remote.fake_openai import FakeOpenAI, sse
 from tests.unit.engines.remote.server_thread import served
@@ -81,14 +80,12 @@ def app(providers: tuple[TinyServer, TinyServer], tmp_path_factory: pytest.TempP
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPH_KEY", KEY)
-        handle = serve.run(build(resolve(args, {})), name="remote", _local_testing_mode=True)
-        yield handle.asgi.remote().result()
+        yield app_of(resolve(args, {}), "remote")
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+    async with client_of(app) as client:
         yield client
 
 

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
-from ray import serve
 
 from cluster.config import resolve
-from deployments.app import build
+from tests.graph.graphs import app_of, client_of
 from tests.graph.test_cache_and_timing import stages
 
 
@@ -38,15 +37,12 @@ def frail_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
         ],
         "stores": {"vectors": {"kind": "memory"}},
     }
-    handle = serve.run(build(resolve(args, {})), name="frail", _local_testing_mode=True)
-    app: FastAPI = handle.asgi.remote().result()
-    return app
+    return app_of(resolve(args, {}), "frail")
 
 
 @pytest.fixture
 async def frail(frail_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(frail_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://graph", timeout=30) as client:
+    async with client_of(frail_app) as client:
         yield client
 
 

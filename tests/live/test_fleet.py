@@ -65,6 +65,11 @@ def fleet() -> Iterator[Running]:
         "load": "on_demand",
         "engine": {"kind": "transformers", "source": str(home / "nothing")},
     }
+    slow = {**scripted, "engine": {"kind": "scripted", "start_delay_s": 4.0}, "load": "on_demand"}
+    others = [
+        *({"id": name, **slow} for name in ("slow", "killed")),
+        {"id": "masked", **slow, "fallbacks": {"loading": ["always"]}},
+    ]
     coming = [{"id": name, "load": "on_demand", **scripted} for name in MODELS]
     application = {
         "name": "heliostat",
@@ -73,7 +78,7 @@ def fleet() -> Iterator[Running]:
         "args": {
             "hub": {"max_cached_models": PLACES + 1, "offline": True},
             "fleet": {"at_once": 2},
-            "models": [{"id": "always", **scripted}, *coming, broken],
+            "models": [{"id": "always", **scripted}, *coming, *others, broken],
         },
     }
     config = home / "fleet.yaml"
@@ -163,6 +168,81 @@ def test_keep_alive_0_is_over_at_once(fleet: Running) -> None:
     fleet.until(lambda loaded: "m3" not in loaded)
     refused = fleet.http.post("/api/v1/models/m3/load", json={"keep_alive": "soon"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "keep_alive")
+
+
+def test_a_stream_is_told_how_far_its_model_s_load_is(fleet: Running) -> None:
+    body = {"model": "slow", "messages": [{"role": "user", "content": "one two"}], "stream": True}
+    with fleet.http.stream("POST", "/v1/chat/completions", json=body) as stream:
+        assert stream.status_code == 200
+        lines = [line for line in stream.iter_lines() if line]
+    comments = [line for line in lines if line.startswith(":")]
+    assert len(comments) >= 2
+    assert all(line.startswith(": loading slow: ") for line in comments)
+    assert (lines[len(comments)].startswith("data: {"), lines[-1]) == (True, "data: [DONE]")
+
+
+def test_another_model_answers_while_the_asked_one_loads(fleet: Running) -> None:
+    meanwhile = fleet.ask("masked")
+    assert meanwhile.headers["x-heliostat-route"] == "masked -> always; reason=loading"
+    assert meanwhile.json()["model"] == "always"
+    fleet.until(lambda loaded: loaded["masked"]["state"] == "ready")
+    assert fleet.ask("masked").json()["model"] == "masked"
+
+
+def test_a_load_whose_process_is_killed_is_tried_once_more_without_the_idle_models(fleet: Running) -> None:
+    """So the kernel ends a process for which there is no memory."""
+    fleet.ask("m7")
+    fleet.until(lambda loaded: not loaded["m7"]["in_use"])
+
+    def replica() -> psutil.Process | None:
+        for one in processes.marked(fleet.state.id):
+            with suppress(psutil.Error):  # it ends just now
+                if "model-killed" in " ".join(one.cmdline()):
+                    return one
+        return None
+
+    with ThreadPoolExecutor(1) as clients:
+        answer = clients.submit(fleet.ask, "killed")
+        deadline = time.monotonic() + 60
+        while (found := replica()) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert found is not None
+        os.kill(found.pid, signal.SIGKILL)
+        assert answer.result().status_code == 200
+    told = fleet.http.get("/api/v1/events", params={"kind": "load_again", "model": "killed"}).json()["data"]
+    assert [one["reason"] for one in told] == ["out_of_memory"]
+    assert "m7" in told[0]["inputs"]["freed"]
+    assert "m7" not in fleet.loaded()
+
+
+def test_what_the_fleet_did_is_among_the_events_once_with_its_reasons(fleet: Running) -> None:
+    fleet.ask("m6")
+    assert fleet.http.post("/api/v1/models/m6/unload", json={"force": True}).status_code == 200
+
+    def told() -> list[dict[str, Any]]:
+        asked = {"model": "m6", "limit": 50}
+        return [
+            one for one in fleet.http.get("/api/v1/events", params=asked).json()["data"] if one["kind"] != "retry"
+        ]
+
+    deadline = time.monotonic() + 20  # they are stored once a second
+    while time.monotonic() < deadline and not any(one["kind"] == "unloaded" for one in told()):
+        time.sleep(0.2)
+    found = [one for one in told() if one["kind"] in ("load", "ready", "unload", "unloaded")][-4:]
+    assert [one["kind"] for one in found] == ["load", "ready", "unload", "unloaded"]
+    assert {one["gateway"] for one in found} == {"fleet"}
+    assert found[0]["inputs"]["budget_gib"] > 0
+    shown = heliostat(fleet.home, "events", "--model", "m6", "--kind", "load")
+    assert "m6" in shown.stdout, shown.stderr
+
+
+def test_requests_to_a_model_of_the_configuration_are_counted(fleet: Running) -> None:
+    body = {"model": "always", "messages": [{"role": "user", "content": "word " * 300}], "stream": True}
+    with fleet.http.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()  # kept: without it the stream would be closed
+        next(lines)
+        fleet.until(lambda loaded: loaded["always"]["in_use"] == 1)
+    fleet.until(lambda loaded: loaded["always"]["in_use"] == 0)
 
 
 def test_churn_fails_no_request_and_unloads_nothing_in_use(fleet: Running) -> None:

@@ -19,7 +19,7 @@ def client(cluster):
 
 
 def test_it_lists_the_models(client) -> None:
-    assert {model.id for model in client.models.list()} == {MODEL, "spark-vision", "all-MiniLM-L6-v2"}
+    assert {model.id for model in client.models.list()} == {MODEL, "spark-vision", "all-MiniLM-L6-v2", "auto"}
     assert client.models.retrieve(MODEL).owned_by == "heliostat"
 
 

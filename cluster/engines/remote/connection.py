@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cluster.errors import EngineDead, ProviderAway, ProviderFailure, StartFailed
-from cluster.settings.remote import RemoteSettings, TimeoutSettings
+from cluster.settings.remote import PlaceSettings, TimeoutSettings
 
 if TYPE_CHECKING:
     import httpx
@@ -45,7 +45,7 @@ class Place:
 class Connection:
     """Speaks HTTP with one provider, over connections that it keeps. Life: `start`, any calls at once, `stop`."""
 
-    def __init__(self, place: Place, settings: RemoteSettings) -> None:
+    def __init__(self, place: Place, settings: PlaceSettings) -> None:
         """Raises StartFailed for a key that no header can carry."""
         if place.key is not None and not KEY.fullmatch(place.key):
             raise StartFailed(

@@ -1,9 +1,10 @@
 """What the remote chat engines share: their life, their health, and what they cannot do from afar."""
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from cluster.engines.chat_request import check_generation, check_known, read_object
 from cluster.engines.images import has_pictures, read_aside, with_pictures
@@ -12,11 +13,13 @@ from cluster.engines.remote.presence import AGAIN_S, Presence
 from cluster.engines.vllm_request import check_messages
 from cluster.errors import BadRequest, EngineDead, ProviderAway, StartFailed, UnsupportedParameter
 from cluster.settings.limits import LimitSettings
-from cluster.settings.remote import RemoteSettings
-from cluster.types import CallKind, ChatCall, TokenizeCall, Tokenized
+from cluster.settings.remote import PlaceSettings, RemoteSettings
+from cluster.types import CallKind, Capabilities, ChatCall, TokenizeCall, Tokenized
+
+SettingsOf = TypeVar("SettingsOf", bound=RemoteSettings)
 
 
-def place_of(base: str, settings: RemoteSettings, model: str, key: str | None) -> Place:
+def place_of(base: str, settings: PlaceSettings, model: str, key: str | None) -> Place:
     """Where a model is. key: what the environment holds. Raises StartFailed where a key is named and not there."""
     if settings.api_key_env is not None and key is None:
         raise StartFailed(
@@ -26,7 +29,7 @@ def place_of(base: str, settings: RemoteSettings, model: str, key: str | None) -
     return Place(base=base, name=f"The provider of {model}", key=key)
 
 
-class RemoteEngine:
+class RemoteEngine(ABC, Generic[SettingsOf]):
     """A chat engine whose model runs elsewhere. Subclasses speak the provider's language.
 
     Its health: `start` asks the provider for its facts, for at most five seconds, and returns whatever it says: a
@@ -38,15 +41,16 @@ class RemoteEngine:
 
     def __init__(
         self,
-        settings: RemoteSettings,
+        settings: SettingsOf,
         model: str,
         *,
         place: Place,
-        context_length: int | None,
-        limits: LimitSettings | None,
+        context_length: int | None = None,
+        limits: LimitSettings | None = None,
         again_s: float = AGAIN_S,
     ) -> None:
         """model: the id that answers carry. context_length: None takes what the provider says."""
+        self._settings = settings
         self._model = model
         self._wanted_context = context_length
         self._limits = limits or LimitSettings()
@@ -55,6 +59,11 @@ class RemoteEngine:
         self._identity = f"{place.base}\n{settings.model}"
         self._started = False
         self._running = 0
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the model can do, as far as config and provider say."""
 
     @property
     def revision(self) -> str:
@@ -66,11 +75,15 @@ class RemoteEngine:
         """Calls that are being answered now."""
         return self._running
 
-    async def start(self) -> None:
-        """Ask the provider what the model can do. Raises StartFailed only for what is wrong on our side."""
+    async def start(self, *, ask: bool = True) -> None:
+        """Ask the provider what the model can do. Raises StartFailed only for what is wrong on our side.
+
+        ask: False where the engine has been told already.
+        """
         await self._connection.start()
         self._started = True
-        await self._presence.start()
+        if ask:
+            await self._presence.start()
 
     async def stop(self) -> None:
         """Close all connections and refuse further calls."""
@@ -82,6 +95,14 @@ class RemoteEngine:
         """Raise EngineDead while it is not started, else why the provider is away, if it is. Nobody is asked."""
         self._check_running()
         self._presence.check()
+
+    @abstractmethod
+    async def chat(self, call: ChatCall) -> bytes:
+        """Answer with one `chat.completion`."""
+
+    @abstractmethod
+    def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
+        """Answer with server-sent events, each as it comes."""
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:  # noqa: ARG002  # the promise has it
         """Refused: the tokenizer is at the provider."""
@@ -99,9 +120,9 @@ class RemoteEngine:
             param="tokens",
         )
 
+    @abstractmethod
     async def _learn(self) -> None:
         """Ask the provider for its facts. Raises EngineFailure, Unavailable, Overloaded where it gives none."""
-        raise NotImplementedError
 
     async def _read(self, call: ChatCall, honoured: frozenset[str], *, images: bool) -> dict[str, Any]:
         """The parameters that are given, checked, with pictures as this cluster reads them.

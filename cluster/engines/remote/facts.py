@@ -1,4 +1,4 @@
-"""What a provider says of a model: its context, whether it sees pictures, whether it calls functions."""
+"""What a provider says of a model: its context, whether it sees pictures, calls functions, or embeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,19 +16,28 @@ class Facts:
     context_length: int | None = None
     images: bool | None = None
     tools: bool | None = None
+    embeds: bool | None = None
 
 
 def of_listed(data: Any, model: str) -> Facts:
     """What an OpenAI-compatible `/models` says of one model, in the words of several providers."""
+    entry = next((one for one in entries_of(data) if one.get("id") == model), None)
+    return Facts() if entry is None else of_entry(entry)
+
+
+def entries_of(data: Any) -> list[Mapping[str, Any]]:
+    """The entries of an OpenAI-compatible list of models; what is none is left out."""
     listed = data.get("data") if isinstance(data, Mapping) else None
-    entries = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
-    entry = next((one for one in entries if one.get("id") == model), None)
-    if entry is None:
-        return Facts()
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+
+
+def of_entry(entry: Mapping[str, Any]) -> Facts:
+    """What one entry of such a list says of its model."""
     told = entry.get("capabilities")
     context = next((size for name in CONTEXT_NAMES if (size := length(entry.get(name)))), None)
     if isinstance(told, list):  # as we ourselves list them
-        return Facts(context_length=context, images="vision" in told, tools="tools" in told)
+        embeds = "embedding" in told and "chat" not in told
+        return Facts(context_length=context, images="vision" in told, tools="tools" in told, embeds=embeds)
     if isinstance(told, Mapping):
         return Facts(
             context_length=context, images=_flag(told.get("vision")), tools=_flag(told.get("function_calling"))

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from cluster.engines.remote import refusals
-from cluster.engines.remote.connection import FACTS_S, Place, Reply
+from cluster.engines.remote.connection import FACTS_S, Reply
 from cluster.engines.remote.engine import RemoteEngine
 from cluster.engines.remote.facts import ASSUMED_CONTEXT, length
 from cluster.engines.remote.lines import Lines, parsed, written
@@ -20,7 +20,6 @@ from cluster.engines.remote.merging import merged
 from cluster.engines.remote.ollama_answer import Choice, Head, Piece, Stream, Whole
 from cluster.engines.remote.ollama_model import OllamaModel, model_of, too_old
 from cluster.engines.remote.ollama_request import PARAMETERS, TOOLS, body_of, sampled
-from cluster.engines.remote.presence import AGAIN_S
 from cluster.errors import (
     BadRequest,
     ContextTooLong,
@@ -31,7 +30,6 @@ from cluster.errors import (
     ProviderRefused,
     UnsupportedParameter,
 )
-from cluster.settings.limits import LimitSettings
 from cluster.settings.remote import OllamaSettings
 from cluster.types import Capabilities, ChatCall, Task
 
@@ -41,24 +39,10 @@ LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 FACTS_BYTES = 16 * 1024**2  # /api/show repeats a licence and a template, and /api/tags has an entry a model
 
 
-class OllamaEngine(RemoteEngine):
+class OllamaEngine(RemoteEngine[OllamaSettings]):
     """A chat engine that asks an Ollama server. Its health is told at RemoteEngine."""
 
-    def __init__(
-        self,
-        settings: OllamaSettings,
-        model: str,
-        *,
-        place: Place,
-        context_length: int | None = None,
-        limits: LimitSettings | None = None,
-        again_s: float = AGAIN_S,
-    ) -> None:
-        super().__init__(
-            settings, model, place=place, context_length=context_length, limits=limits, again_s=again_s
-        )
-        self._settings = settings
-        self._known: OllamaModel | None = None
+    _known: OllamaModel | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -145,7 +129,7 @@ class OllamaEngine(RemoteEngine):
     async def _accept(self, reply: Reply) -> None:
         """Raise for an answer that is an error, or of a type that is not what was asked for."""
         try:
-            await refusals.raise_for(reply, self._connection)
+            await refusals.accepted(reply, self._connection, NDJSON)
         except ProviderAway as error:  # Ollama's 503 is a full queue
             raise Overloaded(error.message, hint=error.hint, retry_after_s=error.retry_after_s) from None
         except ContextTooLong:
@@ -163,9 +147,6 @@ class OllamaEngine(RemoteEngine):
             if reply.status == 404:
                 error.hint = f"`ollama pull {self._settings.model}` on its machine"
             raise
-        if reply.media_type not in NDJSON:
-            said = reply.media_type[:60] or "nothing"
-            raise ProviderFailure(f"{self._connection.name} answered with {said}, not with {NDJSON[0]}")
 
     async def _learn(self) -> None:
         version = (await self._fact("/api/version")).get("version")

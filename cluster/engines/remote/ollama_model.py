@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.engines.remote.facts import length
+from cluster.engines.remote.facts import ASSUMED_CONTEXT, Facts, length
 
 OLDEST = (0, 12, 6)  # before it a prompt that is too long was cut, and nobody told
 LOGPROBS = (0, 12, 11)  # the first that has them
@@ -54,6 +54,19 @@ def model_of(shown: Mapping[str, Any], tags: Mapping[str, Any], version: Any, *,
         stops=tuple(modelfile.get("stop", ())),
         capabilities=frozenset(map(str, listed)) if isinstance(listed, list) else None,
         logprobs=known is None or known == (0, 0, 0) or known >= LOGPROBS,
+    )
+
+
+def facts_of(shown: Mapping[str, Any]) -> Facts:
+    """What `/api/show` says of a model, in the words of all providers."""
+    found = model_of(shown, {}, None, name="")
+    able = found.capabilities
+    return Facts(
+        # As OllamaEngine has it: a long context costs the server memory, so it is not asked for unsaid.
+        context_length=found.num_ctx or (min(found.trained, ASSUMED_CONTEXT) if found.trained else None),
+        images=None if able is None else "vision" in able,
+        tools=None if able is None else "tools" in able,
+        embeds=None if able is None else "embedding" in able and "completion" not in able,
     )
 
 

@@ -6,24 +6,22 @@ are not sent on.
 """
 
 from collections.abc import AsyncGenerator
+from hashlib import blake2b
 from typing import Any
 
 from cluster.engines.chat_request import GENERATION, LABELS, NOTHING
 from cluster.engines.remote import facts, refusals
-from cluster.engines.remote.connection import FACTS_S, Place, Reply
+from cluster.engines.remote.connection import FACTS_S
 from cluster.engines.remote.engine import RemoteEngine
 from cluster.engines.remote.lines import Events, parsed, written
 from cluster.engines.remote.openai_answer import Chunks, Envelope, whole
-from cluster.engines.remote.presence import AGAIN_S
-from cluster.errors import ProviderFailure
-from cluster.settings.limits import LimitSettings
 from cluster.settings.remote import OpenAISettings
 from cluster.types import Capabilities, ChatCall, Task
 
 CHAT = "/chat/completions"
 MODELS = "/models"
 DONE = b"data: [DONE]\n\n"
-JSON_TYPES = ("application/json", "text/json")
+EVENTS = ("text/event-stream",)
 TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 PARAMETERS = (
     GENERATION
@@ -38,24 +36,14 @@ UNLISTED = (403, 404, 405, 501)  # not every provider lists its models, nor to e
 FACTS_BYTES = 8 * 1024**2  # of a list of models: the longest known has a thousand entries in one
 
 
-class OpenAIEngine(RemoteEngine):
+class OpenAIEngine(RemoteEngine[OpenAISettings]):
     """A chat engine that asks an OpenAI-compatible provider. Its health is told at RemoteEngine."""
 
-    def __init__(
-        self,
-        settings: OpenAISettings,
-        model: str,
-        *,
-        place: Place,
-        context_length: int | None = None,
-        limits: LimitSettings | None = None,
-        again_s: float = AGAIN_S,
-    ) -> None:
-        super().__init__(
-            settings, model, place=place, context_length=context_length, limits=limits, again_s=again_s
-        )
-        self._settings = settings
-        self._facts: facts.Facts | None = None
+    _facts: facts.Facts | None = None
+
+    def told(self, found: facts.Facts) -> None:
+        """What its provider's list says of the model, so that `start` need not ask."""
+        self._facts = found
 
     @property
     def capabilities(self) -> Capabilities:
@@ -72,12 +60,20 @@ class OpenAIEngine(RemoteEngine):
             parameters=honoured - frozenset(self._settings.unsupported_parameters),
         )
 
+    @property
+    def revision(self) -> str:
+        """As everywhere from afar, and another one with other defaults: an answer that was kept is not theirs."""
+        said = self._settings.generation.said
+        return (
+            blake2b(f"{self._identity}\n{said}".encode(), digest_size=6).hexdigest() if said else super().revision
+        )
+
     async def chat(self, call: ChatCall) -> bytes:
         """Answer with one `chat.completion`."""
         given = await self._checked(call)
         with self._counted():
             async with self._connection.ask(CHAT, self._body(given, stream=False)) as reply:
-                await self._accept(reply, JSON_TYPES)
+                await refusals.accepted(reply, self._connection, refusals.JSON_TYPES)
                 return whole(await reply.whole(), self._envelope(call, given))
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[bytes, None]:
@@ -88,7 +84,7 @@ class OpenAIEngine(RemoteEngine):
         first_s = self._settings.timeouts.first_token_ms / 1000
         with self._counted():
             async with self._connection.ask(CHAT, self._body(given, stream=True), first_s=first_s) as reply:
-                await self._accept(reply, ("text/event-stream",))
+                await refusals.accepted(reply, self._connection, EVENTS)
                 events, done = Events(self._connection.name), False
                 data: bytes | None = b""
                 while not done and data is not None:
@@ -109,6 +105,7 @@ class OpenAIEngine(RemoteEngine):
 
     def _body(self, given: dict[str, Any], *, stream: bool) -> bytes:
         sent = {name: value for name, value in given.items() if name not in LABELS | NOTHING}
+        sent = {**self._settings.generation.said, **sent}
         if not stream:
             sent.pop("stream_options", None)
         if self._settings.token_limit is not None:
@@ -125,18 +122,11 @@ class OpenAIEngine(RemoteEngine):
             logprobs=bool(given.get("logprobs")),
         )
 
-    async def _accept(self, reply: Reply, types: tuple[str, ...]) -> None:
-        """Raise for an answer that is an error, or of a type that is not what was asked for."""
-        await refusals.raise_for(reply, self._connection)
-        if reply.media_type not in types:
-            said = reply.media_type[:60] or "nothing"
-            raise ProviderFailure(f"{self._connection.name} answered with {said}, not with {types[0]}")
-
     async def _learn(self) -> None:
         async with self._connection.ask(MODELS, total_s=FACTS_S) as reply:
             if reply.status in UNLISTED:
                 self._facts = facts.Facts()
                 return
-            await self._accept(reply, JSON_TYPES)
+            await refusals.accepted(reply, self._connection, refusals.JSON_TYPES)
             data = await reply.whole(FACTS_BYTES)
         self._facts = facts.of_listed(parsed(data, self._connection.name), self._settings.model)

@@ -7,7 +7,7 @@ as the cluster's own failure: a 401 would make the client look at its own key.
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +26,7 @@ from cluster.errors import (
 
 logger = logging.getLogger(__name__)
 
+JSON_TYPES = ("application/json", "text/json")
 SHOWN = 500  # characters of a provider's words
 RETRY_AFTER_S = 1.0  # where it does not say
 RETRY_AFTER_MAX_S = 3600.0  # an hour is as good as never
@@ -81,6 +82,14 @@ async def raise_for(reply: Reply, connection: Connection) -> None:
             "%s answered with status %d: %s", name, reply.status, said.get("message", "nothing readable")
         )
     raise error
+
+
+async def accepted(reply: Reply, connection: Connection, types: Sequence[str]) -> None:
+    """Raise as `raise_for`, and ProviderFailure for an answer that is of none of these types."""
+    await raise_for(reply, connection)
+    if reply.media_type not in types:
+        said = reply.media_type[:60] or "nothing"
+        raise ProviderFailure(f"{connection.name} answered with {said}, not with {types[0]}")
 
 
 def error_of(status: int, said: Mapping[str, Any], *, name: str, wait_s: float | None = None) -> HeliostatError:

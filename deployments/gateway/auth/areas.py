@@ -31,6 +31,8 @@ class Area:
 
 
 AREAS = (
+    # Before the area of its longer prefix: the first that fits is a path's.
+    Area(name="providers", prefixes=("/api/llm/provider/switch",), access=Access.ADMIN),
     Area(
         name="chat",
         prefixes=(
@@ -44,6 +46,7 @@ AREAS = (
             "/v1/detokenize",
             "/api/chat",
             "/api/generate",
+            "/api/v1/models/generate",
         ),
     ),
     Area(
@@ -60,7 +63,7 @@ AREAS = (
     ),
     Area(
         name="models",
-        prefixes=("/v1/models", "/api/version", "/api/tags", "/api/ps", "/api/show"),
+        prefixes=("/v1/models", "/api/llm", "/api/version", "/api/tags", "/api/ps", "/api/show"),
         access=Access.EVERYBODY,
     ),
     Area(name="fleet", prefixes=("/api/v1/models",)),
@@ -76,6 +79,7 @@ AREAS = (
         prefixes=("/api/v1/users", "/api/v1/admin", "/api/v1/events", "/api/pull", "/api/delete"),
         access=Access.ADMIN,
     ),
+    Area(name="graphql", prefixes=("/graphql",), access=Access.EVERYBODY),  # each field asks for its route's rights
     Area(
         name="docs",
         prefixes=("/docs", "/redoc", "/openapi.json", "/static-offline-docs"),
@@ -97,6 +101,9 @@ OPEN = frozenset(
     }
 )
 """What needs no credentials, by method and whole path. Everything else does."""
+
+SAYS_LATER = frozenset({"/graphql"})
+"""WebSockets that may be opened without credentials: their routes ask for them in the first message."""
 
 SECRET_AREAS = frozenset({"account", "keys", "admin"})
 """Areas whose answers no cache may keep."""

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import HeliostatError, InvalidApiKey
-from deployments.gateway.auth.areas import OPEN, SOCKET, refusal, route_path
+from deployments.gateway.auth.areas import OPEN, SAYS_LATER, SOCKET, refusal, route_path
 from deployments.gateway.auth.authenticator import Authenticator, Identity
 from deployments.gateway.auth.guard import ASKER, Asker
 from deployments.gateway.auth.origins import check_local_host, check_origin
@@ -72,14 +71,25 @@ class Authentication:
         if authenticator is None or credential is None:
             await self._app(scope, receive, send)
             return
-        if scope["type"] == "http":
-            confirm = partial(authenticator.confirm, credential, identity)
-            token = ASKER.set(Asker(confirm=confirm, every_s=self._watch_s))
-            try:
+        asker = Asker(confirm=lambda: authenticator.confirm(credential, identity), every_s=self._watch_s)
+        token = ASKER.set(asker)
+        try:
+            if scope["type"] == "http":
                 await self._app(scope, receive, send)
-            finally:
-                ASKER.reset(token)
-            return
+            else:
+                await self._serve_socket(presented, credential, authenticator, scope, receive, send)
+        finally:
+            ASKER.reset(token)
+
+    async def _serve_socket(
+        self,
+        presented: Presented,
+        credential: str,
+        authenticator: Authenticator,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         if presented.offered:
             scope["subprotocols"] = [
                 name for name in scope["subprotocols"] if not name.startswith(TOKEN_SUBPROTOCOL)
@@ -98,6 +108,8 @@ class Authentication:
         if (method, path) in OPEN:
             return Identity(principal=NOBODY)
         if presented.credential is None:
+            if method == SOCKET and path in SAYS_LATER:
+                return Identity(principal=NOBODY)
             raise InvalidApiKey(
                 "No API key was sent", hint="Authorization: Bearer sk-heliostat-…, or a token of /api/v1/auth/login"
             )

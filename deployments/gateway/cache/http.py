@@ -6,8 +6,10 @@ from the cache has no header. `semantic`: it was the answer to a question that i
 
 from contextvars import ContextVar
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from deployments.gateway.http_only import HttpOnly, with_header
 
 HEADER = "x-heliostat-cache"
 HIT, MISS, SEMANTIC = "hit", "miss", "semantic"
@@ -33,26 +35,14 @@ def visit() -> Visit:
     return _current.get() or Visit()
 
 
-class CacheHeaders:
+class CacheHeaders(HttpOnly):
     """ASGI middleware that reads and writes the headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         this = Visit(Headers(scope=scope).get("cache-control", ""))
         token = _current.set(this)
-
-        async def send_with_outcome(message: Message) -> None:
-            if message["type"] == "http.response.start" and this.outcome is not None:
-                MutableHeaders(scope=message)[HEADER] = this.outcome
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_with_outcome)
+            await self._app(scope, receive, with_header(send, HEADER, lambda: this.outcome))
         finally:
             _current.reset(token)

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import Context
 from typing import Any
 
 from cluster.errors import Unavailable
+from cluster.settings.routing import AUTO
 from cluster.settings.tree import Settings
 from cluster.stores.conversations import Conversation, Message
 from cluster.stores.stream_sessions import ACTIVE, Question, StreamSession
@@ -23,6 +24,8 @@ from deployments.gateway.conversations.records import Records, Stores
 from deployments.gateway.conversations.stream import Follower
 from deployments.gateway.conversations.wire import MessageRequest
 from deployments.gateway.principal import Principal
+from deployments.gateway.routing import journey
+from deployments.gateway.routing.auto_policy import Need
 
 STOPPED = "stopped_by_client"
 SERVER_SHUTDOWN = "server_shutdown"
@@ -60,7 +63,8 @@ class Sessions:
         conversation, total, said = await self._records.do(
             lambda stores: self._said(stores, conversation_id, owner), settled=owner
         )
-        model = wanted.model or conversation.model or self._settings.model or self._first
+        journey.belongs_to(conversation_id)  # a model may have its turns answered by one replica
+        model = await self._model(wanted, conversation, said, principal, request_id)
         past = history(conversation.system_prompt, said, content, unseen=total - len(said))
         room, provider = await self._room(model, said, wanted.limit, principal)
         prompt = Prompt(
@@ -136,6 +140,26 @@ class Sessions:
             ending = await generation.run()
         await self._recorder.end(live, ending)
 
+    async def _model(
+        self,
+        wanted: MessageRequest,
+        conversation: Conversation,
+        said: tuple[Message, ...],
+        principal: Principal,
+        request_id: str,
+    ) -> str:
+        """The model that answers: the one that is named, else of the provider that was chosen, else the first."""
+        auto = self._chats.auto
+        named = wanted.model or conversation.model
+        if named is None and auto.means(AUTO) and await auto.chosen.now() is not None:
+            named = AUTO
+        if named is None or not auto.means(named):
+            return named or self._settings.model or self._first
+        # What was said before is cut to the context, so its length asks nothing; its pictures are shown again.
+        pictured = wanted.shows or any(part.get("type") == "image_url" for part in _parts(said))
+        need = Need(images=pictured, parameters=frozenset(wanted.generation))
+        return (await auto.of(need, principal, request_id=request_id)).model
+
     def _said(
         self, stores: Stores, conversation_id: str, owner: str
     ) -> tuple[Conversation, int, tuple[Message, ...]]:
@@ -182,6 +206,11 @@ def _detached() -> Context:
 def new_id(kind: str) -> str:
     """An id that nobody can guess: `conv_`, `msg_` or `strm_` and 24 hex digits."""
     return f"{kind}_{secrets.token_hex(12)}"
+
+
+def _parts(said: Iterable[Message]) -> Iterator[Mapping[str, Any]]:
+    for message in said:
+        yield from message.content if isinstance(message.content, list) else ()
 
 
 def _title(content: str | list[Mapping[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from cluster.errors import legacy_of
 from cluster.stores.conversations import Conversation, Message
 from cluster.stores.stream_sessions import ASSISTANT, StreamSession
 
@@ -80,11 +81,13 @@ def ended(found: StreamSession, answer: Message) -> dict[str, Any]:
 
 def error(found: StreamSession) -> dict[str, Any]:
     """Why an answer failed."""
-    return {
+    told = {
         "code": found.termination_reason,
         "message": found.error_message or "The answer failed",
         "hint": found.error_hint,
     }
+    legacy = legacy_of(found.termination_reason or "")
+    return {**told, "legacy_code": legacy} if legacy else told
 
 
 def _time(moment: datetime) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from cluster.errors import HeliostatError, StreamSessionNotFound
@@ -18,6 +19,7 @@ from deployments.gateway.conversations import shown
 from deployments.gateway.conversations.live import FIRST_DELTA, Live
 from deployments.gateway.conversations.recorder import Recorder
 from deployments.gateway.conversations.records import Records, Stores
+from deployments.gateway.errors import own
 
 SESSION_EVENT = FIRST_DELTA - 1
 PAGE = 64  # batches of deltas that are read at once: some seconds of an answer
@@ -25,7 +27,18 @@ PING_S = 15.0  # of silence: a comment then keeps proxies from hanging up
 PING = b": ping\n\n"
 WATCHES = 3  # notes of a reader elsewhere in the time that an unread answer goes on
 
+SESSION, DELTA, DONE, ERROR_EVENT = "session", "delta", "done", "error"
+
 Deltas = list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One event of a session. number: its id, where it has one. kind: SESSION, DELTA, DONE or ERROR_EVENT."""
+
+    number: int | None
+    kind: str
+    data: dict[str, Any]
 
 
 class Follower:
@@ -39,17 +52,23 @@ class Follower:
 
     async def follow(self, session: StreamSession, *, after: int) -> AsyncGenerator[bytes, None]:
         """Server-sent events past an id, until the session's end."""
+        async with aclosing(self.told(session, after=after)) as news:
+            async for events in news:
+                yield b"".join(map(_written, events)) or PING
+
+    async def told(self, session: StreamSession, *, after: int) -> AsyncGenerator[list[Told], None]:
+        """The same as values, those together that came together; nothing after a while of silence."""
         if after < SESSION_EVENT:
-            yield _event(SESSION_EVENT, "session", shown.session(session))
+            yield [Told(number=SESSION_EVENT, kind=SESSION, data=shown.session(session))]
             after = SESSION_EVENT
         live = self._recorder.find(session.id)
         source = self._remembered(live, after) if live is not None else self._stored(session, after)
         async with aclosing(source) as batches:
             async for deltas in batches:
-                yield b"".join(_event(number, "delta", {"text": text}) for number, text in deltas) or PING
+                yield [Told(number=number, kind=DELTA, data={"text": text}) for number, text in deltas]
                 after = deltas[-1][0] if deltas else after
         if (last := await self._last(session, after, live)) is not None:
-            yield last
+            yield [last]
 
     def over(self, session: StreamSession, *, after: int) -> bool:
         """Whether nothing comes past an id any more."""
@@ -107,7 +126,7 @@ class Follower:
     async def _page(self, session_id: str, position: int) -> Deltas:
         return await self._records.do(lambda stores: stores.sessions.events(session_id, after=position, limit=PAGE))
 
-    async def _last(self, session: StreamSession, after: int, live: Live | None) -> bytes | None:
+    async def _last(self, session: StreamSession, after: int, live: Live | None) -> Told | None:
         """The event that ends the stream; None where it has been seen."""
 
         def read(stores: Stores) -> tuple[StreamSession, Any]:
@@ -118,22 +137,26 @@ class Follower:
             found, message = await self._records.do(read)
         except StreamSessionNotFound as gone:
             why = live.error if live is not None and live.error is not None else gone
-            return failed(why, after + 1)
+            return _failed(why, after + 1)
         if after > found.last_event:
             return None
         data = shown.ended(found, message)
         if found.status == ERROR:
-            return _event(found.last_event + 1, "error", {"error": shown.error(found), **data})
-        return _event(found.last_event + 1, "done", data)
+            error = {"error": shown.error(found), **data}
+            return Told(number=found.last_event + 1, kind=ERROR_EVENT, data=error)
+        return Told(number=found.last_event + 1, kind=DONE, data=data)
 
 
-def failed(why: HeliostatError, number: int | None = None) -> bytes:
-    """The last event of a stream that ends with an error. number: the event's id, where it has one."""
-    error = {"code": why.code, "message": why.message, "hint": why.hint}
-    return _event(number, "error", {"error": error})
+def failed(why: HeliostatError) -> bytes:
+    """The last event of a stream that ends with an error."""
+    return _written(_failed(why, None))
 
 
-def _event(number: int | None, kind: str, data: dict[str, Any]) -> bytes:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    head = "" if number is None else f"id: {number}\n"
-    return f"{head}event: {kind}\ndata: {text}\n\n".encode(errors="replace")
+def _failed(why: HeliostatError, number: int | None) -> Told:
+    return Told(number=number, kind=ERROR_EVENT, data={"error": own(why)})
+
+
+def _written(event: Told) -> bytes:
+    text = json.dumps(event.data, ensure_ascii=False, separators=(",", ":"))
+    head = "" if event.number is None else f"id: {event.number}\n"
+    return f"{head}event: {event.kind}\ndata: {text}\n\n".encode(errors="replace")

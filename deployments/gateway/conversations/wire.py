@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from deployments.gateway.wire import Part, Penalty, Seed, Stop, Tokens, Wire
+from deployments.gateway.wire import ImagePart, Part, Penalty, Seed, Stop, Tokens, Wire
 
 MAX_TITLE = 256  # characters
 MAX_SYSTEM_PROMPT = 1_000_000  # characters: more than any context here holds
@@ -71,6 +71,11 @@ class MessageRequest(Wire):
         return {
             name: getattr(self, name) for name in self.model_fields_set - own if getattr(self, name) is not None
         }
+
+    @property
+    def shows(self) -> bool:
+        """Whether the question has a picture."""
+        return isinstance(self.content, list) and any(isinstance(part, ImagePart) for part in self.content)
 
     @property
     def limit(self) -> int | None:

@@ -170,6 +170,16 @@ class Gate:
         queue = self._queues.get(model)
         return 0.0 if queue is None else queue.predicted_wait_s(self._priority or priority)
 
+    def waiting(self, model: str) -> int:
+        """How many requests wait for a place at the model."""
+        queue = self._queues.get(model)
+        return 0 if queue is None else queue.waiting
+
+    def load(self, model: str) -> float:
+        """The part of the model's places that is taken, in this gateway."""
+        queue = self._queues.get(model)
+        return 0.0 if queue is None else queue.running / max(queue.places, 1)
+
     def report(self, metrics: QueueMetrics) -> None:
         """Have the queues tell of themselves there."""
         for queue in self._queues.values():

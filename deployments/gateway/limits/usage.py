@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.engines.raw_prompts import DEFAULT_TOKENS, prompts_of
+from cluster.types import Usage
 from deployments.gateway.wire import ChatRequest, CompletionRequest, ImagePart
 
 CHARACTERS_PER_TOKEN = 4
@@ -16,6 +17,8 @@ IMAGE_TOKENS = 256  # of a picture: models differ, and settling corrects it
 # Inside a text every quote has a backslash before it, so this is found only where the engine has put it.
 TOTAL = re.compile(rb'"total_tokens": ?(\d{1,12})')
 USAGE = b'"total_tokens":'
+PROMPT, COMPLETION = b'"prompt_tokens":', b'"completion_tokens":'
+COUNT = re.compile(rb" ?(\d{1,12})")
 EVENT_END = b"\n\n"
 FIRST_ITEMS = 4  # of a stream, from which the size of an event is learned
 
@@ -31,6 +34,11 @@ class Estimate:
     def total(self, unsaid: int) -> int:
         """Prompt and answers. unsaid: the tokens of an answer whose length nobody limits."""
         return self.prompt + self.choices * (unsaid if self.answer is None else self.answer)
+
+
+def of(wanted: ChatRequest | CompletionRequest) -> Estimate:
+    """The estimate of a request of either kind."""
+    return of_completion(wanted) if isinstance(wanted, CompletionRequest) else of_chat(wanted)
 
 
 def of_chat(wanted: ChatRequest) -> Estimate:
@@ -72,32 +80,65 @@ def used(answer: bytes) -> int | None:
     return int(found.group(1)) if found else None
 
 
-class StreamCount:
-    """Counts a stream's tokens by its size, so that an item costs the same whatever it holds."""
+def tokens_of(answer: bytes) -> Usage | None:
+    """The same, prompt and completion apart."""
+    prompt = _said(answer, PROMPT)
+    return None if prompt is None else Usage(prompt_tokens=prompt, completion_tokens=_said(answer, COMPLETION) or 0)
 
-    __slots__ = ("_before", "_bytes", "_first", "_last")
+
+def _said(answer: bytes, name: bytes) -> int | None:
+    at = answer.rfind(name)
+    found = COUNT.match(answer, at + len(name)) if at >= 0 else None
+    return int(found.group(1)) if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """The tokens of a stream. estimated: no engine told them."""
+
+    usage: Usage
+    estimated: bool
+
+
+class StreamCount:
+    """Counts a stream's tokens by its size, so that an item costs the same whatever it holds. last: the item."""
+
+    __slots__ = ("_before", "_bytes", "_first", "last")
 
     def __init__(self) -> None:
         self._bytes = 0
         self._first: list[bytes] = []
-        self._before = self._last = b""
+        self._before = self.last = b""
 
     def saw(self, item: bytes) -> None:
         """Count an item, which is one or more whole events."""
         self._bytes += len(item)
         if self._before and len(self._first) < FIRST_ITEMS:
             self._first.append(self._before)
-        self._before, self._last = self._last, item
+        self._before, self.last = self.last, item
+
+    def tokens(self, estimate: Estimate) -> Counted:
+        """As `used`, prompt and completion apart."""
+        last = self._before + self.last
+        said = tokens_of(last)
+        if said is not None:
+            return Counted(usage=said, estimated=False)
+        answer = self._answer(last, estimate) if self._bytes else 0
+        return Counted(usage=Usage(prompt_tokens=estimate.prompt, completion_tokens=answer), estimated=True)
 
     def used(self, estimate: Estimate) -> int:
         """What the engine says at the end, or a token an event after the estimated prompt."""
         # The event with the usage comes before [DONE], in one item with it or in the one before.
-        last = self._before + self._last
+        last = self._before + self.last
         said = used(last)
         if said is not None or not self._bytes:
             return estimate.prompt if said is None else said
+        return estimate.prompt + self._answer(last, estimate)
+
+    def _answer(self, last: bytes, estimate: Estimate) -> int:
+        """The events of the answer. last: the last two items."""
         # Events of a stream are all of about one size, known from the items at both ends.
         seen = b"".join(self._first) + last
         events = round(seen.count(EVENT_END) * self._bytes / len(seen))
         # Each choice opens and closes with an event of its own, and [DONE] is one.
-        return estimate.prompt + max(0, events - 2 * estimate.choices - 1)
+        return max(0, events - 2 * estimate.choices - 1)

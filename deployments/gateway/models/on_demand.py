@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from pydantic_core import from_json, to_json
 
@@ -42,12 +43,12 @@ class OnDemandModel:
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a text, or of messages in the model's template."""
-        async with self._claims.using(self._name) as model:
+        async with self._using(kept=False) as model:
             return await model.tokenize(call)
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
-        async with self._claims.using(self._name) as model:
+        async with self._using(kept=False) as model:
             return await model.detokenize(tokens)
 
     async def health(self) -> Health:
@@ -59,10 +60,21 @@ class OnDemandModel:
 
     @asynccontextmanager
     async def _using(self, *, kept: bool = True) -> AsyncIterator[ChatModel]:
-        """The model, loaded; kept as long afterwards as this context's request says."""
-        use, began = current(), time.monotonic()
-        async with self._claims.using(self._name, keep_alive_s=use.keep_alive_s if kept else None) as model:
-            use.load_s += time.monotonic() - began
+        """The model, loaded; kept as long afterwards as this context's request says, or as long as by default.
+
+        That is how Ollama has it: the last request decides, also one that says nothing.
+        """
+        use, claims, keep_alive_s = current(), self._claims, None
+        if kept:
+            keep_alive_s = claims.keep_alive_s if use.keep_alive_s is None else use.keep_alive_s
+        left_s = max(0.0, claims.wait_s - use.load_s)
+        async with AsyncExitStack() as stack:
+            using = claims.using(self._name, keep_alive_s=keep_alive_s, wait_s=left_s)
+            if claims.holds(self._name):
+                model = await stack.enter_async_context(using)
+            else:
+                with use.waiting(partial(claims.progress, self._name)):
+                    model = await stack.enter_async_context(using)
             yield model
 
     def _named(self, call: ChatCall) -> ChatCall:
@@ -76,6 +88,7 @@ class Available(Mapping[str, ChatModel]):
     """The models that may be asked for by name. Iterating gives those that are always loaded.
 
     listed: what may be loaded beside them, a card for each by all its names; it takes some milliseconds.
+    asleep: the card of one that is always there but has no replica now, which asking it would start.
     """
 
     def __init__(
@@ -84,11 +97,13 @@ class Available(Mapping[str, ChatModel]):
         claims: Claims,
         listed: Callable[[], Mapping[str, ModelCard]],
         *,
+        asleep: Callable[[str], ModelCard | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._always = always
         self._claims = claims
         self._list = listed
+        self._asleep = asleep
         self._clock = clock
         self._listed: Mapping[str, ModelCard] = {}
         self._listed_at = -LISTED_S
@@ -121,7 +136,7 @@ class Available(Mapping[str, ChatModel]):
     async def card(self, name: str) -> ModelCard | None:
         """The card of a model by any of its names; asking for it loads nothing. None where there is none."""
         if name in self._always:
-            return await self._always[name].card()
+            return self._asleep(name) or await self._always[name].card()
         card = self._card(name)
         if card is None or not self._claims.holds(card.id):
             return card
@@ -138,6 +153,23 @@ class Available(Mapping[str, ChatModel]):
         """Have a loaded model go as soon as nobody uses it. name: the fleet's."""
         await self._claims.let_go(name)
 
+    async def begin(self, name: str) -> bool:
+        """Whether a model is there now; else its load begins, and others may answer meanwhile."""
+        card = None if name in self._always else self._card(name)
+        return card is None or await self._claims.begin(card.id)
+
+    async def tell(self) -> None:
+        """Have the fleet know at once what is used here."""
+        await self._claims.tell()
+
+    def watch(self) -> None:
+        """Go on telling the fleet what is used here; on a running loop."""
+        self._claims.watch()
+
+    async def close(self) -> None:
+        """Stop whatever goes on here."""
+        await self._claims.close()
+
     def nearest(self, name: str, may_ask: Callable[[str], bool]) -> list[str]:
         """The names that somebody may have meant."""
         return catalog.nearest(name, [one for one in {*self._always, *self._listed} if may_ask(one)])
@@ -152,6 +184,17 @@ class Available(Mapping[str, ChatModel]):
         now = self._clock()
         if now - self._listed_at >= LISTED_S:
             self._listed, self._listed_at = self._list(), now
+
+
+async def begun(models: Mapping[str, ChatModel], name: str) -> bool:
+    """Whether a model is there now; one that has to be loaded first begins to load."""
+    return not isinstance(models, Available) or await models.begin(name)
+
+
+async def card_of(models: Mapping[str, ChatModel], name: str) -> ModelCard:
+    """The card of a model that is always there, for a list: a model that sleeps is not woken for it."""
+    card = await models.card(name) if isinstance(models, Available) else None
+    return card or await models[name].card()
 
 
 def unloaded(name: str, *, engine: str, context_length: int, images: bool, memory_gib: float | None) -> ModelCard:

@@ -1,11 +1,12 @@
 """`/api/v1/models`: what may be loaded, what is, and having it loaded and unloaded."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from pydantic import field_validator
 from starlette.responses import Response, StreamingResponse
 
@@ -17,7 +18,7 @@ from deployments.gateway.bodies import json_body
 from deployments.gateway.lifetimes import guarded
 from deployments.gateway.models.on_demand import Available
 from deployments.gateway.parsing import parse
-from deployments.gateway.principal import principal_of
+from deployments.gateway.principal import Principal, principal_of
 from deployments.gateway.wire import Wire
 
 QUIET_S = 15.0  # a comment goes out after that long without an event, so that proxies keep the stream
@@ -49,11 +50,19 @@ class UnloadRequest(Wire):
 
 def router(models: Available, fleet: Fleet) -> APIRouter:
     """The routes of the fleet."""
-    routes = APIRouter(prefix="/api/v1/models", tags=["Models"])
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        models.watch()
+        yield
+        await models.close()
+
+    routes = APIRouter(prefix="/api/v1/models", tags=["Models"], lifespan=lifespan)
 
     @routes.get("", summary="The models that may be asked for, loaded or not")
     async def list_models(request: Request) -> dict[str, Any]:
         may_ask = principal_of(request).may_ask
+        await models.tell()
         loaded = {model.id: model for model in await fleet.loaded()}
         rows = [_loaded(model) for model in loaded.values()]
         rows += [_unloaded(card) for card in models.loadable() if card.id not in loaded]
@@ -62,6 +71,7 @@ def router(models: Available, fleet: Fleet) -> APIRouter:
     @routes.get("/loaded", summary="The models that are loaded, or on their way")
     async def list_loaded(request: Request) -> dict[str, Any]:
         may_ask = principal_of(request).may_ask
+        await models.tell()
         return {"object": "list", "data": [_loaded(model) for model in await fleet.loaded() if may_ask(model.id)]}
 
     @routes.get("/events", summary="What happens to models, as server-sent events", response_model=None)
@@ -76,23 +86,22 @@ def router(models: Available, fleet: Fleet) -> APIRouter:
     @routes.post("/{model_id:path}/load", summary="Load a model", openapi_extra=json_body(LoadRequest))
     async def load(model_id: str, request: Request) -> dict[str, Any]:
         wanted = parse(LoadRequest, await request.body() or b"{}")
-        name = _known(models, model_id, request)
+        name = known(models, model_id, principal_of(request))
         keep_alive_s = None if wanted.keep_alive is None else float(wanted.keep_alive)
         return _loaded(await fleet.load(name, pin=wanted.pin, keep_alive_s=keep_alive_s))
 
     @routes.post("/{model_id:path}/unload", summary="Unload a model", openapi_extra=json_body(UnloadRequest))
     async def unload(model_id: str, request: Request) -> dict[str, Any]:
         wanted = parse(UnloadRequest, await request.body() or b"{}")
-        name = _known(models, model_id, request)
+        name = known(models, model_id, principal_of(request))
         await fleet.unload(name, force=wanted.force)
         return {"object": "model.state", "id": name, "state": "unloaded"}
 
     return routes
 
 
-def _known(models: Available, model_id: str, request: Request) -> str:
+def known(models: Available, model_id: str, principal: Principal) -> str:
     """The fleet's name of a model. Raises ModelNotFound, also where who asks may not ask it."""
-    principal = principal_of(request)
     name = models.name_of(model_id) if principal.may_ask(model_id) else None
     if name is None:
         near = models.nearest(model_id, principal.may_ask)

@@ -4,6 +4,9 @@
 loaded for this request goes. Seconds, `10m`, 0 at once, -1 never; a model of the configuration stays anyway.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -12,7 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.durations import seconds
 from cluster.errors import BadRequest
-from deployments.gateway.errors import respond
+from cluster.settings.fleet import FleetSettings
+from deployments.gateway.errors import internal, respond
+from deployments.gateway.models.progress import Progress, Say
 
 KEEP_ALIVE = "x-heliostat-keep-alive"
 SHOWN = 64  # characters of a wrong value that an error repeats
@@ -20,10 +25,24 @@ SHOWN = 64  # characters of a wrong value that an error repeats
 
 @dataclass(slots=True, kw_only=True)
 class Use:
-    """One request's. keep_alive_s: None says nothing. load_s: how long it has waited for its model to be there."""
+    """One request's. keep_alive_s: None says nothing. load_s: how long it has waited for its model to be there.
+
+    progress: what its client sees meanwhile; None where there is none, as for what runs in the background.
+    """
 
     keep_alive_s: float | None = None
     load_s: float = 0.0
+    progress: Progress | None = None
+
+    @contextmanager
+    def waiting(self, say: Say) -> Iterator[None]:
+        """The request waits for its model while this is open. say: how far that is."""
+        began = time.monotonic()
+        try:
+            with nullcontext() if self.progress is None else self.progress.waiting(say):
+                yield
+        finally:
+            self.load_s += time.monotonic() - began
 
 
 _current: ContextVar[Use | None] = ContextVar("heliostat_use", default=None)
@@ -54,10 +73,12 @@ def span(text: float | str) -> float:
 
 
 class Uses:
-    """ASGI middleware that gives each request its own `Use`, and reads the header."""
+    """ASGI middleware that gives each request its own `Use`, reads the header, and tells of loads."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, fleet: FleetSettings | None = None) -> None:
+        fleet = fleet or FleetSettings()
         self._app = app
+        self._after_s, self._every_s = fleet.progress_after_s, fleet.progress_every_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -71,8 +92,14 @@ class Uses:
             problem = BadRequest(f"{KEEP_ALIVE} must be {error}, not {text[:SHOWN]!r}", param=KEEP_ALIVE)  # type: ignore[index]
             await respond(problem, scope["path"], scope.get("state", {}).get("request_id"))(scope, receive, send)
             return
+        progress = use.progress = Progress(scope, receive, send, after_s=self._after_s, every_s=self._every_s)
         token = _current.set(use)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, progress.receive, progress.send)
+        except Exception as error:
+            if not progress.begun:
+                raise
+            await progress.fail(internal(error))
         finally:
+            progress.end()
             _current.reset(token)

@@ -11,13 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cluster.engines.remote.providers import Providers
 from cluster.errors import ModelNotFound, Unavailable
 from cluster.library.entry import ModelEntry
 from cluster.library.library import Library
 from cluster.settings.tree import Settings
 from cluster.types import LoadedModel, ModelCard, ModelState
 from deployments.clients import Backends
-from deployments.gateway.models.on_demand import Available
+from deployments.gateway.models.on_demand import Available, card_of
 from deployments.gateway.ollama.names import bare, tagged
 
 Json = dict[str, Any]
@@ -87,6 +88,7 @@ class Listing:
         self._settings = settings
         self._models = backends.models
         self._fleet = backends.fleet
+        self._providers = backends.providers or Providers(settings)
         self._embedder = backends.embedder
         self._embedder_id = settings.embedding_models[0].id if settings.embedding_models else None
         self._began = time.time()
@@ -154,7 +156,8 @@ class Listing:
     def _served(self) -> list[str]:
         """The ids of all that may be asked, loaded or not."""
         loadable = [card.id for card in self._models.loadable()] if isinstance(self._models, Available) else []
-        return [*self._models, *loadable, *([self._embedder_id] if self._embedder_id else [])]
+        provided = [card.id for card in self._providers.cards()]
+        return [*self._models, *loadable, *([self._embedder_id] if self._embedder_id else []), *provided]
 
     async def _card(self, name: str) -> ModelCard | None:
         """What a model says of itself; of one that is not loaded, what its description says. It loads none."""
@@ -162,9 +165,9 @@ class Listing:
             if name == self._embedder_id:
                 return await self._embedder.card() if self._embedder is not None else None
             if name in tuple(self._models):  # iterating gives those that are always there
-                return await self._models[name].card()
+                return await card_of(self._models, name)
         loadable = self._models.loadable() if isinstance(self._models, Available) else ()
-        return next((card for card in loadable if card.id == name), None)
+        return next((card for card in (*loadable, *self._providers.cards()) if card.id == name), None)
 
     async def _context(self, name: str) -> Json:
         card = await self._card(name)

@@ -36,7 +36,9 @@ from deployments.gateway.ollama.wire import (
 from deployments.gateway.openai.embeddings import EmbeddingInputs
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import principal_of
+from deployments.gateway.surface import take
 
+PREFIX = "/api"
 NDJSON = "application/x-ndjson"
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back
 SPOKEN = "0.12.11"  # the release of Ollama whose API this is: clients look what they may send
@@ -45,7 +47,7 @@ PULL_S = 7 * 24 * 3600.0  # a large model over a slow line; whoever waits for it
 
 def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
     """The routes under `/api`."""
-    routes = APIRouter(prefix="/api", tags=["Ollama"])
+    routes = APIRouter(prefix=PREFIX, tags=["Ollama"])
     desk = Desk(backends, settings, chats)
 
     @routes.post("/chat", summary="A chat as Ollama's API", openapi_extra=json_body(ChatBody))
@@ -64,7 +66,7 @@ def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
     async def embed_one(request: Request) -> Response:
         return await embeddings.embeddings(request, desk.inputs)
 
-    routes.include_router(_of_models(backends, settings))
+    take(routes, _of_models(backends, settings))
     return routes
 
 
@@ -75,7 +77,12 @@ class Desk:
         self._backends = backends
         self._chats = chats
         self.inputs = EmbeddingInputs(
-            backends, settings, retries=chats.retries, caches=chats.caches, gate=chats.gate
+            backends,
+            settings,
+            retries=chats.retries,
+            caches=chats.caches,
+            gate=chats.gate,
+            records=chats.records,
         )
 
     async def chat(self, request: Request) -> Response:
@@ -101,7 +108,7 @@ class Desk:
         with asked.blamed():
             chat = await self._checked(request, asked)
             if wanted.options is not None and wanted.options.num_ctx is not None:
-                card = await chats.card(served, chat.principal)
+                card = await chats.card(chat.wanted.model, chat.principal)
                 embeddings.check_context(wanted.options, card.capabilities.context_length)
             if wanted.streamed:
                 return await lifetimes.stream(
@@ -127,6 +134,7 @@ class Desk:
         call = TokenizeCall(body=json.dumps({"prompt": checked.wanted.prompt}).encode(), request_id=request_id)
         async with self._chats.gate.count(principal):
             count = (await self._backends.models[checked.wanted.model].tokenize(call)).count
+        asked.body["model"] = checked.wanted.model  # chosen once, where the choice was ours
         asked.body["max_tokens"] = max(card.capabilities.context_length - count, 1)
         return await check(asked.written, request_id=request_id, principal=principal)
 
@@ -141,7 +149,7 @@ class Desk:
 
 def _of_models(backends: Backends, settings: Settings) -> APIRouter:
     """What is about models, not of them."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=PREFIX, tags=["Ollama"])
     listing = Listing(settings, backends)
 
     @routes.get("/version", summary="The release of Ollama whose API this is")

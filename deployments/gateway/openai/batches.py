@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy import Engine
+from starlette.requests import HTTPConnection
 
 from cluster.errors import BadRequest, ClusterError, Conflict, HeliostatError, NotFound
 from cluster.settings.tree import Settings
@@ -74,21 +75,14 @@ class BatchRequest(Wire):
     output_expires_after: ExpiresAfter | None = None
 
 
-def router(settings: Settings, engine: Engine, jobs: Jobs | None = None) -> APIRouter:
-    """The routes under `/v1/batches`. jobs: Ray's, unless a test brings others."""
+def router(settings: Settings, engine: Engine, jobs: Jobs | None = None, desk: "Desk | None" = None) -> APIRouter:
+    """The routes under `/v1/batches`. jobs: Ray's, unless a test brings others. desk: shared, of another API."""
     routes = APIRouter(prefix="/v1/batches", tags=["OpenAI"])
-    desk = Desk(engine, settings, jobs or RayJobs(settings.home_path))
+    desk = desk or Desk(engine, settings, jobs or RayJobs(settings.home_path))
 
     @routes.post("", summary="Create a batch", openapi_extra=json_body(BatchRequest))
     async def create(request: Request) -> dict[str, Any]:
-        wanted = parse(BatchRequest, await request.body())
-        principal = principal_of(request)
-        _require_endpoint(wanted.endpoint, request)
-        # Whoever may not ask an endpoint may not have a batch ask it.
-        refused = refusal(principal, "POST", wanted.endpoint)
-        if refused is not None:
-            raise refused
-        return shown(await desk.create(wanted, principal))
+        return shown(await create_batch(desk, await request.body(), request))
 
     @routes.get("", summary="Your batches, the newest first")
     async def page(request: Request, limit: Limit = 20, after: str | None = None) -> dict[str, Any]:
@@ -106,6 +100,17 @@ def router(settings: Settings, engine: Engine, jobs: Jobs | None = None) -> APIR
         return shown(await desk.cancel(batch_id, principal_of(request).owner))
 
     return routes
+
+
+async def create_batch(desk: "Desk", body: bytes, connection: HTTPConnection) -> Batch:
+    """A batch of a body, for whoever asks on a connection. Raises BadRequest, PermissionDenied, UploadNotFound."""
+    wanted, principal = parse(BatchRequest, body), principal_of(connection)
+    _require_endpoint(wanted.endpoint, connection)
+    # Whoever may not ask an endpoint may not have a batch ask it.
+    refused = refusal(principal, "POST", wanted.endpoint)
+    if refused is not None:
+        raise refused
+    return await desk.create(wanted, principal)
 
 
 class Room:
@@ -289,8 +294,8 @@ def _told(why: str) -> str:
     return why.split(", last available logs")[0][:SHOWN_REASON]
 
 
-def _require_endpoint(endpoint: str, request: Request) -> None:
-    served = [path for path in ENDPOINTS if any(getattr(r, "path", "") == path for r in request.app.routes)]
+def _require_endpoint(endpoint: str, connection: HTTPConnection) -> None:
+    served = [path for path in ENDPOINTS if any(getattr(r, "path", "") == path for r in connection.app.routes)]
     if endpoint not in served:
         raise BadRequest(
             f"Invalid value for endpoint: {endpoint!r}", hint=f"one of {', '.join(served)}", param="endpoint"

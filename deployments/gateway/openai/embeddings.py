@@ -7,16 +7,20 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
+from cluster.engines.remote.providers import Providers
 from cluster.errors import BadRequest, ModelNotFound, UnsupportedParameter
+from cluster.settings.routing import AUTO
 from cluster.settings.tree import Settings
-from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority
+from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority, Usage
 from deployments.clients import Backends, Embedder
 from deployments.gateway import lifetimes
 from deployments.gateway.cache.build import Caches
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.gate import Gate
+from deployments.gateway.model_records.visit import NoRecords, Records, Visit
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import Principal, principal_of
+from deployments.gateway.providers.embedder import ProvidedEmbedder
 from deployments.gateway.retries import Retries
 from deployments.gateway.wire import EmbeddingRequest
 
@@ -27,15 +31,25 @@ class EmbeddingInputs:
     """Embeddings: checks the inputs, and writes floats or base64."""
 
     def __init__(
-        self, backends: Backends, settings: Settings, *, retries: Retries, caches: Caches | None, gate: Gate
+        self,
+        backends: Backends,
+        settings: Settings,
+        *,
+        retries: Retries,
+        caches: Caches | None,
+        gate: Gate,
+        records: Records | None = None,
     ) -> None:
+        self._records = records or NoRecords()
         self._embedder = backends.embedder
         self._retries = retries
         self._caches = caches
         self._gate = gate
         self._limit = settings.limits.max_embedding_inputs
         self._characters = settings.limits.max_embedding_characters
-        self._chat_models = frozenset(backends.models)
+        self._chat_models = backends.models
+        self._providers = backends.providers or Providers(settings)
+        self._auto = settings.routing.auto.enabled
         self.model_id = settings.embedding_models[0].id if settings.embedding_models else None
 
     async def create(self, request: Request) -> Response:
@@ -49,27 +63,37 @@ class EmbeddingInputs:
                 hint="leave dimensions out",
                 param="dimensions",
             )
-        return _embedding_response(wanted, await self.vectors(request, card, inputs))
+        return _embedding_response(wanted, card, await self.vectors(request, card, inputs))
 
     async def card(self, model_id: str, principal: Principal) -> ModelCard:
         """The embedding model's card. Raises BadRequest for a chat model, ModelNotFound for any other."""
-        may_ask = principal.may_ask(model_id)
-        if may_ask and model_id in self._chat_models:
+        if model_id == AUTO and self._auto and principal.may_ask(self.model_id or ""):
+            model_id = self.model_id or AUTO  # there is one, or none
+        may_ask, embedder = principal.may_ask(model_id), self._embedder_of(model_id)
+        if may_ask and embedder is None and model_id in self._chat_models:
             raise BadRequest(f"{model_id} is a chat model", hint="it has no embeddings", param="model")
-        if self._embedder is None or model_id != self.model_id or not may_ask:
+        if embedder is None or not may_ask:
             served = self.model_id if self.model_id and principal.may_ask(self.model_id) else "none"
             raise ModelNotFound(
                 f"The model {model_id[:128]!r} does not exist here",
                 hint=f"served for embeddings: {served}",
                 param="model",
             )
-        return await self._embedder.card()
+        return await embedder.card()
+
+    def _embedder_of(self, model_id: str) -> Embedder | None:
+        """Ours, or a provider's."""
+        if model_id == self.model_id:
+            return self._embedder
+        found = self._providers.find(model_id)
+        return ProvidedEmbedder(*found) if found is not None and found[0].embeds(found[1]) else None
 
     async def vectors(self, request: Request, card: ModelCard, inputs: Any) -> Embeddings:
         """The embeddings of checked inputs; a hang-up of the client ends it."""
-        assert self._embedder is not None
+        embedder = self._embedder_of(card.id)
+        assert embedder is not None
         call = EmbeddingCall(inputs=inputs, request_id=request.state.request_id)
-        work = self._embed(self._embedder, call, card, principal_of(request))
+        work = self._embed(embedder, call, card, principal_of(request))
         return await lifetimes.while_connected(request, work, timeout_s=EMBEDDING_TIMEOUT_S)
 
     async def _embed(
@@ -77,12 +101,14 @@ class EmbeddingInputs:
     ) -> Embeddings:
         async def ask(call: EmbeddingCall) -> Embeddings:
             estimate = usage.of_inputs(call.inputs)
-            async with self._gate.admit(
-                principal, card.id, priority=Priority.INTERACTIVE, estimate=estimate
-            ) as admission:
-                result = await self._retries.whole(card.id, lambda: embedder.embed(call))
-                admission.used = sum(result.tokens)
-                return result
+            # The limits of who asks are outside of the visit: what they refuse never came to the model.
+            async with self._gate.account(principal, priority=Priority.INTERACTIVE, estimate=estimate) as admission:
+                with Visit(self._records, card.id, estimate=estimate, limit_s=EMBEDDING_TIMEOUT_S) as visit:
+                    async with self._gate.place(admission, card.id):
+                        result = await self._retries.whole(card.id, lambda: embedder.embed(call))
+                    admission.used = sum(result.tokens)
+                    visit.usage = Usage(prompt_tokens=admission.used)
+                    return result
 
         if self._caches is None:
             return await ask(call)
@@ -115,7 +141,7 @@ class EmbeddingInputs:
         return tuple(items)
 
 
-def _embedding_response(wanted: EmbeddingRequest, result: Embeddings) -> Response:
+def _embedding_response(wanted: EmbeddingRequest, card: ModelCard, result: Embeddings) -> Response:
     def written(row: Any) -> Any:
         if wanted.encoding_format == "base64":
             return base64.b64encode(row.astype("<f4").tobytes()).decode()
@@ -128,7 +154,7 @@ def _embedding_response(wanted: EmbeddingRequest, result: Embeddings) -> Respons
             {"object": "embedding", "index": index, "embedding": written(row)}
             for index, row in enumerate(result.vectors)
         ],
-        "model": wanted.model,
+        "model": card.id,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
     headers = {"x-heliostat-truncated-inputs": str(result.truncated)} if result.truncated else None

@@ -17,6 +17,7 @@ from cluster.types import LineAnswer, LineCall, Priority
 from deployments.gateway import errors
 from deployments.gateway.chats import Chats, CheckedChat, CheckedCompletion
 from deployments.gateway.principal import Principal, Role
+from deployments.gateway.surface import take
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 NOT_IN_LINES = {"stream": "its answer is one object", "background": "a batch is in the background as it is"}
@@ -57,8 +58,7 @@ class Lines:
     def __init__(self, routers: Sequence[APIRouter]) -> None:
         self._app = FastAPI(openapi_url=None, redirect_slashes=False)
         errors.install(self._app)
-        for router in routers:
-            self._app.include_router(router)
+        take(self._app, *routers)
 
     async def answer(self, call: LineCall) -> LineAnswer:
         """What an HTTP client would get. Cancelling it stops the generation."""

@@ -6,15 +6,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from cluster.settings.tree import Settings
-from cluster.types import ModelCard
-from deployments.clients import Backends, ChatModel, Embedder
+from deployments.clients import Backends
 from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats, Checked
-from deployments.gateway.models.on_demand import Available
 from deployments.gateway.openai import scores, tokens
 from deployments.gateway.openai.embeddings import EmbeddingInputs
+from deployments.gateway.openai.model_list import ModelList
 from deployments.gateway.principal import principal_of
+from deployments.gateway.surface import take
 from deployments.gateway.wire import ChatRequest, CompletionRequest, EmbeddingRequest
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back
@@ -22,31 +22,19 @@ STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no 
 
 def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
     """The routes under `/v1`."""
-    routes = APIRouter(prefix="/v1")
-    embeddings = EmbeddingInputs(backends, settings, retries=chats.retries, caches=chats.caches, gate=chats.gate)
+    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+    embeddings = EmbeddingInputs(
+        backends, settings, retries=chats.retries, caches=chats.caches, gate=chats.gate, records=chats.records
+    )
+    models = ModelList(settings, backends, chats)
 
-    @routes.get("/models", summary="The models that are served")
+    @routes.get("/models", summary="The models that may be asked for")
     async def list_models(request: Request) -> dict[str, Any]:
-        may_ask = principal_of(request).may_ask
-        cards = [await model.card() for name, model in backends.models.items() if may_ask(name)]
-        if backends.embedder is not None and may_ask(embeddings.model_id or ""):
-            cards.append(await backends.embedder.card())
-        if isinstance(backends.models, Available):
-            cards += [card for card in backends.models.loadable() if may_ask(card.id)]
-        return {"object": "list", "data": [_listed(card) for card in cards]}
+        return {"object": "list", "data": await models.rows(principal_of(request).may_ask)}
 
     @routes.get("/models/{model_id:path}", summary="One model")
     async def show_model(model_id: str, request: Request) -> dict[str, Any]:
-        if not principal_of(request).may_ask(model_id):
-            raise chats.unknown(model_id, principal_of(request))
-        if isinstance(backends.models, Available) and (card := await backends.models.card(model_id)) is not None:
-            return _listed(card)
-        served: ChatModel | Embedder | None = backends.models.get(model_id)
-        if served is None and model_id == embeddings.model_id:
-            served = backends.embedder
-        if served is None:
-            raise chats.unknown(model_id, principal_of(request))
-        return _listed(await served.card())
+        return await models.row(model_id, principal_of(request))
 
     @routes.post(
         "/chat/completions", summary="A chat completion, whole or streamed", openapi_extra=json_body(ChatRequest)
@@ -70,9 +58,8 @@ def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
     async def create_embeddings(request: Request) -> Response:
         return await embeddings.create(request)
 
-    surface = APIRouter(tags=["OpenAI"])  # with paths outside /v1, too
-    for part in (routes, scores.router(embeddings), tokens.router(backends, chats, embeddings)):
-        surface.include_router(part)
+    surface = APIRouter()  # with paths outside /v1, too
+    take(surface, routes, scores.router(embeddings), tokens.router(backends, chats, embeddings))
     return surface
 
 
@@ -81,18 +68,3 @@ async def _answer(request: Request, chats: Chats, chat: Checked) -> Response:
         return await lifetimes.stream(chats.events(chat), timeout_s=chats.timeout_s, headers=STREAM_HEADERS)
     answer = await lifetimes.while_connected(request, chats.whole(chat), timeout_s=chats.timeout_s)
     return Response(answer, media_type="application/json")
-
-
-def _listed(card: ModelCard) -> dict[str, Any]:
-    return {
-        "id": card.id,
-        "object": "model",
-        "created": card.created,
-        "owned_by": "heliostat",
-        "task": str(card.capabilities.task),
-        "engine": card.engine,
-        "revision": card.revision,
-        "max_model_len": card.capabilities.context_length,
-        "capabilities": list(card.capabilities.names),
-        "memory_gib": None if card.memory_gib is None else round(card.memory_gib, 3),
-    }

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from cluster.errors import BadRequest
-from cluster.types import Embeddings
+from cluster.types import Embeddings, ModelCard
 from deployments.gateway.bodies import json_body
 from deployments.gateway.openai.embeddings import EmbeddingInputs
 from deployments.gateway.parsing import parse
@@ -76,7 +76,7 @@ class RerankRequest(Wire):
 
 def router(embeddings: EmbeddingInputs) -> APIRouter:
     """The routes, under `/v1` and at the root, as vLLM has them."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["OpenAI"])
 
     async def score(request: Request) -> Response:
         """The cosine similarity of texts."""
@@ -86,19 +86,21 @@ def router(embeddings: EmbeddingInputs) -> APIRouter:
             problem = f"{len(first)} and {len(second)} texts are no pairs"
             raise BadRequest(problem, hint="send one, or as many as the others", param=wanted.names[0])
         parts = dict(zip(wanted.names, (first, second), strict=True))
-        found = await _embedded(request, embeddings, wanted.model, parts)
+        card = await embeddings.card(wanted.model, principal_of(request))
+        found = await _embedded(request, embeddings, card, parts)
         ones, others = found.vectors[: len(first)], found.vectors[len(first) :]
         figures = (ones * others).sum(axis=1)  # of unit vectors, it is the cosine; one row goes with all
         data = [{"index": at, "object": "score", "score": float(figure)} for at, figure in enumerate(figures)]
         head = {"id": f"score-{request.state.request_id}", "object": "list", "created": int(time.time())}
-        return _answer({**head, "model": wanted.model, "data": data}, found)
+        return _answer({**head, "model": card.id, "data": data}, found)
 
     async def rerank(request: Request) -> Response:
         """Documents by their similarity to a query, best first."""
         wanted = parse(RerankRequest, await request.body())
         documents = [one if isinstance(one, str) else one.text for one in wanted.documents]
         parts = {"query": [wanted.query], "documents": documents}
-        found = await _embedded(request, embeddings, wanted.model, parts)
+        card = await embeddings.card(wanted.model, principal_of(request))
+        found = await _embedded(request, embeddings, card, parts)
         figures = [float(figure) for figure in found.vectors[1:] @ found.vectors[0]]
         order = sorted(range(len(figures)), key=lambda at: -figures[at])[: wanted.top_n or None]
         results = [
@@ -106,7 +108,7 @@ def router(embeddings: EmbeddingInputs) -> APIRouter:
             | ({"document": {"text": documents[at]}} if wanted.return_documents else {})
             for at in order
         ]
-        head = {"id": f"rerank-{request.state.request_id}", "object": "list", "model": wanted.model}
+        head = {"id": f"rerank-{request.state.request_id}", "object": "list", "model": card.id}
         return _answer({**head, "results": results}, found)
 
     for prefix, listed in (("/v1", True), ("", False)):
@@ -122,10 +124,9 @@ def router(embeddings: EmbeddingInputs) -> APIRouter:
 
 
 async def _embedded(
-    request: Request, embeddings: EmbeddingInputs, model: str, parts: dict[str, list[str]]
+    request: Request, embeddings: EmbeddingInputs, card: ModelCard, parts: dict[str, list[str]]
 ) -> Embeddings:
     """The vectors of all parts, one after the other. Errors name the part."""
-    card = await embeddings.card(model, principal_of(request))
     try:
         inputs = embeddings.checked([text for texts in parts.values() for text in texts])
         return await embeddings.vectors(request, card, inputs)

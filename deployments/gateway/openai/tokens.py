@@ -52,7 +52,7 @@ class DetokenizeRequest(Wire):
 
 def router(backends: Backends, chats: Chats, embeddings: EmbeddingInputs) -> APIRouter:
     """The routes, at the root, as vLLM has them."""
-    routes = APIRouter()
+    routes = APIRouter(tags=["OpenAI"])
 
     async def served(model_id: str, principal: Principal) -> tuple[ModelCard, ChatModel | Embedder]:
         if model_id == embeddings.model_id and backends.embedder is not None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from cluster.errors import CircuitOpen, EngineFailure, HeliostatError, Unavailable
+from cluster.errors import CircuitOpen, EngineFailure, HeliostatError, ModelLoading, NoRoom, Unavailable
 from cluster.settings.routing import BreakerSettings
 from deployments.gateway.metrics import NoMetrics, RoutingMetrics
 from deployments.gateway.routing.breaker import Breaker, Change, Permit, State
@@ -47,6 +47,7 @@ class Breakers:
         self._timeout_s = timeout_s
         self._clock = clock
         self._breakers: dict[str, Breaker] = {}
+        self._lost: dict[str, float] = {}  # when a target's replica was last lost, as far as that counted
         self.metrics: RoutingMetrics = NoMetrics()
 
     def states(self) -> dict[str, str]:
@@ -72,7 +73,18 @@ class Breakers:
         asking = Asking(breaker, permit)
         try:
             yield asking
-        except (EngineFailure, Unavailable):
+        except (ModelLoading, NoRoom):
+            breaker.abandoned(permit)  # nobody has asked it anything: it is not loaded
+            raise
+        except Unavailable:
+            # A replica takes all that it was answering with it: that is one failure, however many streams it was.
+            if asking.begun and begun < self._lost.get(target, begun):
+                breaker.abandoned(permit)
+            else:
+                self._lost[target] = self._clock()
+                breaker.failed(permit, self._clock())
+            raise
+        except EngineFailure:
             breaker.failed(permit, self._clock())
             raise
         except HeliostatError:

@@ -14,6 +14,7 @@ class Scope(StrEnum):
     GENERAL = "general"
     CONTEXT_WINDOW = "context_window"
     UNAVAILABLE = "unavailable"
+    LOADING = "loading"
 
 
 def scope_of(error: HeliostatError) -> Scope | None:
@@ -48,4 +49,6 @@ def _order(asked: str, scope: Scope, named: Mapping[str, FallbackSettings]) -> t
 def _listed(fallbacks: FallbackSettings, scope: Scope) -> tuple[str, ...]:
     if scope is Scope.CONTEXT_WINDOW:
         return fallbacks.context_window
+    if scope is Scope.LOADING:
+        return fallbacks.loading  # only whom it names: a general fallback is for failures
     return (fallbacks.unavailable if scope is Scope.UNAVAILABLE else ()) or fallbacks.general

@@ -5,22 +5,28 @@
 `x-stainless-read-timeout`, which the openai and anthropic clients send by themselves: how long their caller
 waits for the next byte. Such a client hangs up by itself, so nothing is cut for it; but it is known that a place
 in a queue that comes later than that helps nobody.
+`x-session-id`: what requests have in common that a model with `replicas.routing: session` sends to one replica.
 `x-heliostat-route`, of an answer: `asked -> answered; reason=…` where another model answered than the asked.
 """
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
+from typing import TypeVar
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from cluster.errors import BadRequest, DeadlineExceeded, GenerationTimeout
 from deployments.gateway.errors import respond
+from deployments.gateway.http_only import HttpOnly, with_header
+
+Answer = TypeVar("Answer")
 
 TIMEOUT_MS = "x-heliostat-timeout-ms"
 TIMEOUT_S = "x-request-timeout-seconds"
+SESSION = "x-session-id"  # Serve's own name for it
 PATIENCE = ("x-stainless-read-timeout", "x-stainless-timeout")
 ROUTE = "x-heliostat-route"
 # Serve itself cuts at x-request-timeout-seconds, with plain text: a little earlier is ours.
@@ -31,15 +37,17 @@ class Journey:
     """One request on its way. deadline: on the loop's clock, as said in `header`; None where nobody said one.
 
     patience: the moment after which nobody reads the first byte. route: who answered in whose place, and why.
+    session: what it belongs to, where it says so.
     """
 
-    __slots__ = ("_given_s", "_header", "deadline", "patience", "request_id", "route")
+    __slots__ = ("_given_s", "_header", "deadline", "patience", "request_id", "route", "session")
 
     def __init__(self, request_id: str | None = None) -> None:
         self.request_id = request_id
         self.deadline: float | None = None
         self.patience: float | None = None
         self.route: str | None = None
+        self.session: str | None = None
         self._given_s = 0.0
         self._header = TIMEOUT_MS
 
@@ -53,6 +61,7 @@ class Journey:
             allowed_s = given_s if name == TIMEOUT_MS else given_s - min(AHEAD_S, AHEAD * given_s)
             if self.deadline is None or now + allowed_s < self.deadline:
                 self.deadline, self._given_s, self._header = now + allowed_s, given_s, name
+        self.session = headers.get(SESSION)
         self.patience = self.deadline
         for name in PATIENCE:
             seconds = _seconds(headers.get(name, ""))
@@ -77,10 +86,28 @@ def current() -> Journey | None:
     return _current.get()
 
 
+def begin(request_id: str) -> None:
+    """What this task asks for from now on is a request of its own, such as one of several on a WebSocket."""
+    _current.set(Journey(request_id))
+
+
 def request_id() -> str | None:
     """The id of the request that this context answers."""
     journey = _current.get()
     return None if journey is None else journey.request_id
+
+
+def session() -> str | None:
+    """What the request that this context answers belongs to; None where nobody said so."""
+    journey = _current.get()
+    return None if journey is None else journey.session
+
+
+def belongs_to(session: str) -> None:
+    """The request that this context answers is a part of that, unless its client has said of what."""
+    journey = _current.get()
+    if journey is not None and journey.session is None:
+        journey.session = session
 
 
 def within(timeout_s: float) -> float:
@@ -111,17 +138,21 @@ def late(timeout_s: float) -> GenerationTimeout:
     )
 
 
-class Journeys:
+async def in_time(work: Awaitable[Answer], timeout_s: float) -> Answer:
+    """What the work returns, within the client's deadline or the limit. Raises as `late` says."""
+    timeout_s = within(timeout_s)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await work
+    except TimeoutError:
+        raise late(timeout_s) from None
+
+
+class Journeys(HttpOnly):
     """ASGI middleware that reads and writes the headers. Request ids must be given outside of it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         request_id = scope.get("state", {}).get("request_id")
         journey = Journey(request_id)
         try:
@@ -130,14 +161,8 @@ class Journeys:
             await respond(error, scope["path"], request_id)(scope, receive, send)
             return
         token = _current.set(journey)
-
-        async def send_with_route(message: Message) -> None:
-            if message["type"] == "http.response.start" and journey.route is not None:
-                MutableHeaders(scope=message)[ROUTE] = journey.route
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_with_route)
+            await self._app(scope, receive, with_header(send, ROUTE, lambda: journey.route))
         finally:
             journey.end()
             _current.reset(token)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from cluster.catalog import deployment_name
-from cluster.serve_replicas import RUNNING, ReplicaCounts
+from cluster.serve_replicas import RUNNING, ReplicaChange, ReplicaCounts
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
 from deployments.gateway.limits.gate import Gate, places_of
@@ -23,5 +23,5 @@ class Places:
         """How many replicas of a model run; None where nobody knows yet."""
         return self._counts.of(deployment_name(model))
 
-    def _changed(self, model: ModelSettings, count: int) -> None:
-        self._gate.queue(model.id).resize(*places_of(model, self._settings, count))
+    def _changed(self, model: ModelSettings, change: ReplicaChange) -> None:
+        self._gate.queue(model.id).resize(*places_of(model, self._settings, change.count))

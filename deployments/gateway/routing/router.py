@@ -4,7 +4,7 @@ Retries are another matter: those are of one model, in `retries`. A target that 
 even asked: its breaker is open, none of its replicas runs, or its queue is longer than the client waits.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -19,8 +19,10 @@ from deployments.gateway.routing.breakers import Breakers
 from deployments.gateway.routing.event_log import EventLog
 from deployments.gateway.routing.fallbacks import Fallbacks, Scope, scope_of
 from deployments.gateway.routing.queue_watch import QueueWatch
+from deployments.gateway.routing.scale_watch import ScaleWatch
 
 Answer = TypeVar("Answer")
+Begin = Callable[[str], Awaitable[bool]]
 
 
 class AllMetrics(RoutingMetrics, QueueMetrics, Protocol):
@@ -57,6 +59,7 @@ class Router:
         self._running = running
         self.breakers = breakers
         self.events = events
+        self.scaling: ScaleWatch | None = None
         self.metrics: RoutingMetrics = NoMetrics()
         self.report(NoMetrics())
 
@@ -65,9 +68,27 @@ class Router:
         self.metrics = self.breakers.metrics = metrics
         self._gate.report(QueueWatch(metrics, self.events))
 
-    def trail(self, model: str, *, may_ask: Callable[[str], bool], priority: Priority, request_id: str) -> "Trail":
-        """The way of one request. may_ask: whether who asks may have a fallback's answer."""
-        return Trail(self, model, may_ask=may_ask, priority=priority, request_id=request_id)
+    def trail(
+        self,
+        model: str,
+        *,
+        may_ask: Callable[[str], bool],
+        priority: Priority,
+        request_id: str,
+        others: Sequence[str] = (),
+        begin: Begin | None = None,
+    ) -> "Trail":
+        """The way of one request. may_ask: whether who asks may have a fallback's answer. others: after those.
+
+        begin: whether a model is loaded; else it begins to load. None: all are.
+        """
+        return Trail(
+            self, model, may_ask=may_ask, priority=priority, request_id=request_id, others=others, begin=begin
+        )
+
+    def running(self, target: str) -> int | None:
+        """How many replicas the target has now; None where nobody knows."""
+        return self._running(target)
 
     def order(self, model: str, scope: Scope) -> tuple[str, ...]:
         """Who may answer in the model's place."""
@@ -90,20 +111,55 @@ class Router:
 class Trail:
     """One request's way from target to target. tried: those that did not answer."""
 
-    __slots__ = ("_busy", "_error", "_left", "_may_ask", "_priority", "_request_id", "_router", "asked", "tried")
+    __slots__ = (
+        "_begin",
+        "_busy",
+        "_error",
+        "_left",
+        "_may_ask",
+        "_others",
+        "_priority",
+        "_request_id",
+        "_router",
+        "asked",
+        "tried",
+    )
 
     def __init__(
-        self, router: Router, asked: str, *, may_ask: Callable[[str], bool], priority: Priority, request_id: str
+        self,
+        router: Router,
+        asked: str,
+        *,
+        may_ask: Callable[[str], bool],
+        priority: Priority,
+        request_id: str,
+        others: Sequence[str] = (),
+        begin: Begin | None = None,
     ) -> None:
         self._router = router
+        self._begin = begin
         self.asked = asked
         self._may_ask = may_ask
+        self._others = others  # where the choice was ours, all that could answer may
         self._priority = priority
         self._request_id = request_id
         self._left: list[str] | None = None  # fallbacks; None before one is needed
         self._busy: list[str] = []  # passed over for their queue: better late than never
         self._error: HeliostatError | None = None  # the asked model's, or the first
         self.tried: list[Tried] = []
+
+    async def start(self) -> str:
+        """As `first`. Where others answer for a model while it loads, and it is not loaded, its load begins."""
+        others = self._order(Scope.LOADING) if self._begin and self._router.order(self.asked, Scope.LOADING) else []
+        if not others or self._router.breakers.refusal(self.asked) is not None:
+            return self.first()
+        if self._begin is None or await self._begin(self.asked):
+            return self.first()
+        self._left = others
+        self._pass_over(self.asked, ("loading", {}))
+        target = self._next()
+        assert target is not None  # at the latest, the asked one itself, which then is waited for
+        return target
 
     def first(self) -> str:
         """The first target: the asked model, or who is there in its place. Raises CircuitOpen."""
@@ -153,10 +209,12 @@ class Trail:
         )
         this = journey.current()
         if this is not None:
-            this.route = f"{self.asked} -> {target}; reason={reason}"
+            way = self.asked if this.route is None else this.route.partition(";")[0]  # which `auto` began
+            this.route = f"{way} -> {target}; reason={reason}"
 
     def _order(self, scope: Scope) -> list[str]:
-        return [name for name in self._router.order(self.asked, scope) if self._may_ask(name)]
+        order = dict.fromkeys([*self._router.order(self.asked, scope), *self._others])
+        return [name for name in order if self._may_ask(name)]
 
     def _next(self) -> str | None:
         assert self._left is not None
@@ -195,7 +253,7 @@ class Trail:
 
 async def whole(trail: Trail, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
     """What `ask` returns of the first target that answers. Raises what the last error makes of it."""
-    target = trail.first()
+    target = await trail.start()
     while True:
         try:
             answer = await ask(target)
@@ -208,7 +266,7 @@ async def whole(trail: Trail, ask: Callable[[str], Awaitable[Answer]]) -> Answer
 
 async def stream(trail: Trail, ask: Callable[[str], AsyncIterator[bytes]]) -> AsyncGenerator[bytes, None]:
     """The items of the first target that has one; after its first item there is no other target."""
-    target = trail.first()
+    target = await trail.start()
     while True:
         began = False
         async with aclosing(ask(target)) as items:  # type: ignore[type-var]  # generators, all of them

@@ -16,6 +16,7 @@ from cluster.errors import BadRequest, DatabaseAway, NotFound
 from cluster.stores.events import DecisionEvent, EventStore
 from deployments.gateway.lifetimes import guarded
 from deployments.gateway.routing.event_log import KINDS, EventLog
+from deployments.gateway.routing.scale_watch import ScaleWatch
 
 MOST = 1000
 POLL_S = 0.5  # how late a follower is at most
@@ -28,11 +29,13 @@ Since = Annotated[str | None, Query(description="Only later ones: an ISO 8601 ti
 Limit = Annotated[int, Query(ge=1, le=MOST, description="The newest so many.")]
 
 
-def router(log: EventLog) -> APIRouter:
-    """The events' route. What is not stored yet when the gateway stops is stored then."""
+def router(log: EventLog, *, scaling: ScaleWatch | None = None) -> APIRouter:
+    """The events' route. What is not stored yet when the gateway stops is stored then. scaling: begun with it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if scaling is not None:
+            scaling.begin()
         yield
         with suppress(DatabaseAway):
             await log.flush()

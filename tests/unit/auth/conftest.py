@@ -21,6 +21,7 @@ from deployments.gateway.auth.passwords import Passwords
 from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
+from deployments.gateway.surface import take
 from tests.unit.gateway.conftest import LocalEmbedder, client_of, settings_with, started
 
 PASSWORD = "correct horse battery"
@@ -62,10 +63,10 @@ async def house_with(**auth: Any) -> House:
     backends = Backends(models={"echo": await started()}, embedder=LocalEmbedder())
     app = FastAPI(openapi_url=None)
     errors.install(app)
-    app.include_router(openai.router(backends, settings, Chats(backends, settings)))
-    app.include_router(routes.router(settings, directory))
-    app.include_router(users.router(directory))
-    app.include_router(keys.router(directory))
+    take(app, openai.router(backends, settings, Chats(backends, settings)))
+    take(app, routes.router(settings, directory))
+    take(app, users.router(directory))
+    take(app, keys.router(directory))
 
     @app.websocket("/v1/chat/socket")
     async def echo(socket: WebSocket) -> None:

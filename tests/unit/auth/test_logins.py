@@ -65,9 +65,9 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:
     async def best(name: str) -> float:
         times = []
         for _ in range(4):
-            began = time.perf_counter()
+            began = time.process_time()  # of all threads, and of this process alone
             await house.login(name, "wrong")
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return min(times)
 
     known, unknown = await best("ann@example.org"), await best("nobody")

@@ -14,6 +14,7 @@ from deployments.gateway.auth.authenticator import Authenticator, Identity
 from deployments.gateway.auth.middleware import Authentication
 from deployments.gateway.principal import NOBODY, Principal, Role
 from tests.unit.auth.conftest import House, house_with
+from tests.unit.waiting import until
 
 
 def who(role: Role, *scopes: str) -> Principal:
@@ -124,10 +125,10 @@ async def test_a_valid_key_costs_less_than_a_fifth_of_a_millisecond(house: House
     await guard(scope, None, None)  # type: ignore[arg-type]
     times = []
     for _ in range(20):
-        began = time.perf_counter()
+        began = time.thread_time()  # of this thread alone: the machine may have other work
         for _ in range(20):
             await guard(dict(scope), None, None)  # type: ignore[arg-type]
-        times.append((time.perf_counter() - began) / 20)
+        times.append((time.thread_time() - began) / 20)
     assert min(times) < 0.0002
 
 
@@ -264,7 +265,7 @@ async def test_an_open_websocket_survives_a_database_that_fails() -> None:
     guard = Authentication(house.app.router, authenticator=failing, watch_s=0.01)  # type: ignore[arg-type]
     client = TestClient(guard, base_url="http://gateway")
     with client.websocket_connect("/v1/chat/socket", headers={"x-api-key": "k"}) as opened:
-        await asyncio.sleep(0.05)
+        await until(lambda: failing.count > 1)
         opened.send_text("one")
         assert opened.receive_text() == "one"
     assert failing.count > 1

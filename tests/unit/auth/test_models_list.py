@@ -50,8 +50,22 @@ async def test_models_that_may_be_asked_are_listed(house: House) -> None:
     async def listed(key: dict[str, str]) -> set[str]:
         return {model["id"] for model in (await house.client.get("/v1/models", headers=key)).json()["data"]}
 
-    assert await listed(house.key()) == {"echo", "hash"}
-    assert await listed(only(house, "echo")) == {"echo"}
+    assert await listed(house.key()) == {"echo", "hash", "auto"}
+    assert await listed(only(house, "echo")) == {"echo", "auto"}
+    assert await listed(only(house, "hash")) == {"hash"}  # of which `auto` is none
     assert await listed(only(house)) == set()
     one = await house.client.get("/v1/models/hash", headers=only(house, "echo"))
     assert (one.status_code, one.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_auto_is_one_of_the_list(house: House) -> None:
+    body = {"model": "auto", **CHAT}
+    answer = await house.client.post("/v1/chat/completions", headers=only(house, "echo"), json=body)
+    assert (answer.status_code, answer.json()["model"]) == (200, "echo")
+    nobody = await house.client.post("/v1/chat/completions", headers=only(house, "hash"), json=body)
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (404, "model_not_found")
+    assert "echo" not in nobody.text
+    vectors = {"model": "auto", "input": "x"}
+    assert (await house.client.post("/v1/embeddings", headers=only(house, "hash"), json=vectors)).status_code == 200
+    refused = await house.client.post("/v1/embeddings", headers=only(house, "echo"), json=vectors)
+    assert (refused.status_code, "hash" in refused.text) == (404, False)

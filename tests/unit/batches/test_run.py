@@ -19,6 +19,7 @@ from pipelines.batches import run as running
 from pipelines.batches.folder import BatchFolder
 from pipelines.batches.run import run_waiting, sweep_folders
 from tests.unit.batches.conftest import Bench, jsonl, line
+from tests.unit.waiting import PATIENCE_S, until
 
 BAD = LineAnswer(status=400, body=b'{"error": {}}')
 TWELVE = jsonl(*(line(number) for number in range(12)))
@@ -35,12 +36,6 @@ def all_ids(count: int) -> list[str]:
 def change(bench: Bench, batch: Batch, **values: Any) -> None:
     with bench.shop.batches._engine.begin() as connection:
         connection.execute(update(batches).where(batches.c.id == batch.id).values(**values))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what it waits for is in a database
-            await asyncio.sleep(0.005)
 
 
 async def stop(job: asyncio.Task[str]) -> None:
@@ -102,7 +97,7 @@ async def test_a_cancelled_batch_stops_soon_and_keeps_what_is_done(bench: Bench)
     job = asyncio.create_task(bench.job(batch).run())
     await until(lambda: len(bench.gateway.asked) == 5)
     assert bench.shop.batches.cancel(batch.id)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         assert await job == "cancelled"
     done = bench.now(batch)
     assert None not in (done.cancelling_at, done.cancelled_at)

@@ -102,10 +102,13 @@ class ChatPromises:
     async def test_every_object_is_openais(self, engine: ChatEngine) -> None:
         from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-        ChatCompletion.model_validate(await answer(engine, temperature=0, max_tokens=8, n=2), strict=True)
+        found = await answer(engine, temperature=0, max_tokens=8, n=2)
+        assert len(ChatCompletion.model_validate(found, strict=True).choices) == 2
         wanted = {"stream_options": {"include_usage": True}, "max_tokens": 8, "n": 2}
-        for chunk in (await events(engine, **wanted))[:-1]:
-            ChatCompletionChunk.model_validate(chunk, strict=True)
+        chunks = (await events(engine, **wanted))[:-1]
+        read = [ChatCompletionChunk.model_validate(chunk, strict=True) for chunk in chunks]
+        assert {choice.index for chunk in read for choice in chunk.choices} == {0, 1}
+        assert read[-1].usage is not None
 
     async def test_done_comes_once_and_last(self, engine: ChatEngine) -> None:
         chunks = await events(engine, temperature=0, max_tokens=8, n=2)

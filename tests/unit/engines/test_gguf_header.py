@@ -98,6 +98,7 @@ def test_a_header_cut_anywhere_is_an_error_and_never_another(tmp_path: Path) -> 
 def test_damaged_bytes_are_read_or_refused(tmp_path: Path) -> None:
     whole, draw = bytearray(tiny(tmp_path / "a.gguf").read_bytes()[:800]), random.Random(7)
     whole += bytes(2000)
+    read = refused = 0
     for _ in range(40):
         damaged = bytearray(whole)
         for _ in range(draw.randint(1, 4)):
@@ -105,5 +106,8 @@ def test_damaged_bytes_are_read_or_refused(tmp_path: Path) -> None:
         (tmp_path / "b.gguf").write_bytes(damaged)
         try:
             read_header(tmp_path / "b.gguf")
-        except BadGguf:
-            continue
+        except BadGguf:  # any other error fails the test
+            refused += 1
+        else:
+            read += 1
+    assert min(read, refused) > 0

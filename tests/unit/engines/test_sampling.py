@@ -1,7 +1,7 @@
 import pytest
 
 from cluster.engines.sampling import SampledRequest, Sampling, defaults, sampling
-from cluster.settings.engines import GenerationDefaults
+from cluster.settings.generation import GenerationDefaults
 
 FOLDER = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "max_new_tokens": 64, "eos_token_id": 2}
 

@@ -69,9 +69,9 @@ def test_only_one_says_what_the_answer_is_like() -> None:
 
 @pytest.mark.parametrize("pattern", ["(" * 512, "[" * 512, "\\" * 511, "{1,9}" * 100, "a{1,2}" * 85, "\\p{" * 170])
 def test_an_odd_pattern_is_read_in_no_time(pattern: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     check_outputs({"regex": pattern})
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 def test_a_template_is_told_only_what_it_reads() -> None:

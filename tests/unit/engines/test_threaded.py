@@ -14,11 +14,12 @@ from cluster.engines.sampling import Sampling, defaults
 from cluster.engines.threaded import Prompt, ThreadedEngine
 from cluster.engines.tokenizing import Tokenizing, within
 from cluster.errors import EngineFailure, StartFailed, UnsupportedParameter
-from cluster.settings.engines import GenerationDefaults
+from cluster.settings.generation import GenerationDefaults
 from cluster.settings.limits import LimitSettings
 from cluster.types import Priority, Tokenized
-from tests.unit.engines.asking import answer, begun, call, idle
+from tests.unit.engines.asking import answer, call, idle
 from tests.unit.engines.completion_promises import CompletionPromises, goes_on, tokens
+from tests.unit.waiting import until
 
 WORDS = (
     "the",
@@ -52,6 +53,8 @@ class Words:
         self.made = 0
         self.order: list[str] = []
         self.fails: Exception | None = None
+        self.speaks = threading.Event()  # cleared, an answer has begun and says nothing yet
+        self.speaks.set()
 
     def prepare(self, messages: list[dict[str, Any]], pictures: tuple[Picture, ...]) -> Prompt:
         parts = [message["content"] for message in messages]
@@ -74,6 +77,7 @@ class Words:
         self.order.append(prompt.inputs)
         if self.fails is not None:
             raise self.fails
+        self.speaks.wait(20)
         draw = random.Random(wanted.seed)
         for place in range(wanted.max_tokens):
             if relay.halted:
@@ -113,8 +117,7 @@ class TestThreadedCompletions(CompletionPromises):
 
 async def test_a_client_that_goes_halts_the_thread(engine: ThreadedEngine, words: Words) -> None:
     task = asyncio.create_task(engine.chat(call(max_tokens=1500)))
-    await begun(engine)
-    await asyncio.sleep(0.02)
+    await until(lambda: words.made)
     task.cancel()
     await asyncio.wait({task})
     await idle(engine, 1)
@@ -125,12 +128,15 @@ async def test_a_client_that_goes_halts_the_thread(engine: ThreadedEngine, words
 
 
 async def test_interactive_calls_go_before_background_ones(engine: ThreadedEngine, words: Words) -> None:
-    first = asyncio.create_task(engine.chat(call("first", max_tokens=60)))
-    await asyncio.sleep(0.01)
-    background = asyncio.create_task(engine.chat(call("later", max_tokens=2, priority=Priority.BACKGROUND)))
-    await asyncio.sleep(0.005)
-    await engine.chat(call("now", max_tokens=2))
-    await asyncio.gather(first, background)
+    words.speaks.clear()
+    asked = [asyncio.create_task(engine.chat(call("first", max_tokens=60)))]
+    await until(lambda: words.order[-1:] == ["first"])
+    asked.append(asyncio.create_task(engine.chat(call("later", max_tokens=2, priority=Priority.BACKGROUND))))
+    await until(lambda: engine.running == 2)
+    asked.append(asyncio.create_task(engine.chat(call("now", max_tokens=2))))
+    await until(lambda: engine.running == 3)
+    words.speaks.set()
+    await asyncio.gather(*asked)
     assert words.order[-3:] == ["first", "now", "later"]
 
 

@@ -1,10 +1,11 @@
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cluster.engines.vllm_process import threads
+from cluster.engines.vllm_process import EngineContext, threads
 
 
 @pytest.mark.skipif(
@@ -41,3 +42,18 @@ def test_a_small_model_computes_on_one_thread(tmp_path: Path) -> None:
 
 def test_a_model_of_unknown_size_computes_on_all_cores() -> None:
     assert threads("owner/name") >= 1
+
+
+def _runs_out(*, gib: int) -> None:
+    raise MemoryError(f"no {gib} GiB")
+
+
+@pytest.mark.parametrize(("gib", "words"), [(8, "MemoryError: no 8 GiB"), (None, "TypeError: ")])
+def test_a_core_that_cannot_start_tells_its_parent_why(gib: int | None, words: str) -> None:
+    """vLLM's own error was `Engine core initialization failed. See root cause above.`, above being a log."""
+    context = EngineContext(multiprocessing.get_context("fork"), threads=None)
+    assert context.last_words() == ""
+    process = context.Process(target=_runs_out, name="core", kwargs={} if gib is None else {"gib": gib})
+    process.start()
+    process.join()
+    assert context.last_words().startswith(words)

@@ -1,84 +1,13 @@
 """The fleet's manager over a deployer without a cluster: who waits, who goes, who is told what."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from cluster.errors import LoadFailed, ModelInUse, ModelLoading, ModelNotFound, ModelTooLarge, NoRoom, Overloaded
-from cluster.settings.fleet import FleetSettings
-from cluster.settings.models import ModelSettings
-from cluster.types import Health, LoadedModel, ModelState
-from deployments.fleet.manager import Manager
-
-GIB = 1.0
-
-
-class Loads:
-    """A deployer that notes what it is asked for. Loading a model in `held` waits for its event."""
-
-    def __init__(self, *found: str) -> None:
-        self.there: list[str] = list(found)
-        self.log: list[str] = []
-        self.held: dict[str, asyncio.Event] = {}
-        self.broken: set[str] = set()
-        self.most = 0
-
-    async def load(self, model: ModelSettings) -> None:
-        self.log.append(f"load {model.id}")
-        if model.id in self.held:
-            await self.held[model.id].wait()
-        await asyncio.sleep(0)
-        if model.id in self.broken:
-            raise LoadFailed(f"{model.id} is broken")
-        self.there.append(model.id)
-        self.most = max(self.most, len(self.there))
-
-    async def unload(self, name: str) -> None:
-        self.log.append(f"unload {name}")
-        await asyncio.sleep(0)
-        if name in self.there:
-            self.there.remove(name)
-
-    async def health(self, name: str) -> Health:
-        return Health(status="running", figures={"memory_gib": GIB})
-
-    async def loaded(self) -> tuple[str, ...]:
-        return tuple(self.there)
-
-
-def model(name: str, gib: float = GIB) -> ModelSettings:
-    return ModelSettings.model_validate({"id": name, "engine": {"kind": "scripted"}, "memory_gib": gib})
-
-
-def find(name: str) -> ModelSettings:
-    if name.startswith("no"):
-        raise ModelNotFound(f"no {name}")
-    return model(name, 99.0 if name == "huge" else GIB)
-
-
-@asynccontextmanager
-async def running(
-    deployer: Loads, *, most: int = 3, fixed: tuple[str, ...] = (), **settings: object
-) -> AsyncIterator[Manager]:
-    limits = FleetSettings.model_validate({"memory_gib": 50.0, **settings})
-    manager = Manager(limits, deployer, most=most, fixed={name: model(name) for name in fixed}, find=find)
-    await manager.start()
-    try:
-        yield manager
-    finally:
-        await manager.stop()
-
-
-def named(manager: Manager, name: str) -> LoadedModel | None:
-    return next((one for one in manager.loaded() if one.id == name), None)
-
-
-async def settled(manager: Manager, *names: str) -> None:
-    async with asyncio.timeout(5):
-        while {one.id for one in manager.loaded()} != set(names):
-            await manager.changed(10**9, 0.01)
+from cluster.errors import ModelInUse, ModelLoading, ModelNotFound, ModelTooLarge, NoRoom, Overloaded
+from cluster.types import ModelState
+from deployments.fleet import manager as managers
+from tests.unit.fleet.managed import GIB, Loads, named, running, settled, using
 
 
 async def test_a_model_is_loaded_by_the_first_claim_and_once() -> None:
@@ -169,7 +98,7 @@ async def test_a_load_that_nobody_waits_for_any_more_does_not_begin() -> None:
         gone = asyncio.create_task(manager.claim("b", "g"))
         await asyncio.sleep(0.01)
         gone.cancel()
-        await asyncio.sleep(0.7)  # past a look of the manager's
+        await settled(manager, "a")  # at a look of the manager's
         manager.release("a", "g")
         await asyncio.sleep(0.05)
         assert deployer.log == ["load a"]
@@ -177,9 +106,9 @@ async def test_a_load_that_nobody_waits_for_any_more_does_not_begin() -> None:
 
 async def test_an_idle_model_goes_when_its_time_is_up() -> None:
     deployer = Loads()
-    async with running(deployer, keep_alive_s=0.1) as manager:
+    async with running(deployer, keep_alive_s=0.05) as manager:
         await manager.claim("a", "g")
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.15)
         assert deployer.log == ["load a"]
         manager.release("a", "g")
         await settled(manager)
@@ -187,14 +116,16 @@ async def test_an_idle_model_goes_when_its_time_is_up() -> None:
 
 
 async def test_a_silent_gateway_s_claim_lapses_and_a_renewed_one_does_not() -> None:
-    async with running(Loads(), lease_s=0.6, keep_alive_s=0.0) as manager:
+    now = 100.0
+    async with running(Loads(), lease_s=0.6, keep_alive_s=0.0, clock=lambda: now) as manager:
         await manager.claim("a", "alive")
         await manager.claim("b", "dead")
         for _ in range(6):
-            assert manager.renew((("a", "alive"),)) == ()
-            await asyncio.sleep(0.25)
-        assert [one.id for one in manager.loaded()] == ["a"]
-        assert manager.renew((("a", "alive"), ("b", "dead"))) == ("b",)
+            assert manager.renew((using("a", "alive"),)) == ()
+            now += 0.25
+            await asyncio.sleep(2 * managers.TICK_S)
+        await settled(manager, "a")
+        assert manager.renew((using("a", "alive"), using("b", "dead"))) == ("b",)
 
 
 async def test_what_an_earlier_manager_loaded_is_taken_over() -> None:

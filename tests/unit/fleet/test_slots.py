@@ -7,8 +7,10 @@ from cluster.types import ModelState
 from deployments.fleet.slots import Slot, Slots
 
 
-def slots(*loaded: Slot, most: int = 3, memory_gib: float | None = None, at_once: int = 1) -> Slots:
-    table = Slots(most=most, memory_gib=memory_gib, at_once=at_once)
+def slots(
+    *loaded: Slot, most: int = 3, memory_gib: float | None = None, gpus: float | None = None, at_once: int = 1
+) -> Slots:
+    table = Slots(most=most, memory_gib=memory_gib, gpus=gpus, at_once=at_once)
     for slot in loaded:
         table.put(slot)
     return table
@@ -119,3 +121,33 @@ def test_whatever_is_loaded_no_used_or_pinned_model_goes_and_what_is_promised_fi
     if room.wait is None and room.never is None:
         left = sum(slot.memory_gib for slot in table.all() if slot.name not in room.first)
         assert left + wanted_gib <= memory_gib + 1e-6
+
+
+def test_models_share_a_gpu_until_it_is_full_then_the_idle_ones_that_have_a_part_of_it_go() -> None:
+    table = slots(ready("cpu", used_at=1), ready("old", used_at=2, gpus=0.5), most=9, gpus=1.0)
+    assert table.room(1.0, 0.5).first == ()
+    assert table.room(1.0, 0.6).first == ("old",)
+    table.put(ready("new", used_at=3, gpus=0.5))
+    assert table.room(1.0, 1.0).first == ("old", "new")
+    assert table.room(1.0).first == ()  # it needs none
+    table.claim("old", "gateway", now=4.0, until=9.0)
+    assert table.room(1.0, 1.0).wait == "the GPUs are in use"
+
+
+def test_what_needs_more_gpus_than_there_are_never_loads() -> None:
+    assert slots(gpus=1.0).room(1.0, 2.0).never == "it takes 2 GPUs, and 1 can be made free for it"
+    table = slots(ready("fixed", fixed=True, gpus=0.75), gpus=1.0)
+    assert table.room(1.0, 0.5).never == "it takes 0.5 GPUs, and 0.25 can be made free for it"
+    assert slots().room(1.0, 2.0).never is None  # nobody counts them
+
+
+def test_tenths_of_a_gpu_add_up_to_a_whole_one() -> None:
+    table = slots(*(ready(str(number), gpus=0.1) for number in range(9)), most=99, gpus=1.0)
+    assert table.room(0.0, 0.1).first == ()
+
+
+def test_what_is_needed_of_both_goes_once() -> None:
+    one, two = ready("a", used_at=1, gib=2, gpus=0.5), ready("b", used_at=2, gib=2, gpus=0.5)
+    table = slots(one, two, most=9, memory_gib=5, gpus=1.0)
+    assert table.room(2.0, 0.5).first == ("a",)
+    assert table.room(4.0, 0.5).first == ("a", "b")

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from cluster.config import resolve
 from cluster.engines.hashing import HashEmbedder
@@ -21,6 +21,9 @@ from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import BodyLimit, RequestIds
 from deployments.gateway.ollama import routes as ollama
 from deployments.gateway.openai import routes as openai
+from deployments.gateway.surface import take
+from tests.unit import ready_tables
+from tests.unit.gateway import analysed_routes
 
 
 class LocalModel:
@@ -98,7 +101,7 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
     app = FastAPI()
     errors.install(app)
     chats = Chats(backends, settings)
-    take_routes(
+    take(
         app,
         openai.router(backends, settings, chats),
         anthropic.router(backends.models, chats),
@@ -110,10 +113,10 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def take_routes(app: FastAPI, *routers: APIRouter) -> None:
-    """Serve them as they are: `include_router` makes each route again, which takes as long as a test."""
-    for router in routers:
-        app.router.routes += router.routes
+take_routes = take
+
+analysed_routes.install()
+ready_tables.install()
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

@@ -1,7 +1,7 @@
 """Anthropic's Messages API over the scripted engine, asked and read by Anthropic's own client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
@@ -13,6 +13,7 @@ from anthropic.types.shared import ErrorResponse
 from fastapi import FastAPI
 
 from tests.unit.gateway.conftest import app_over, client_of, settings_with, started
+from tests.unit.waiting import until
 
 PATH = "/v1/messages"
 ASKED = [{"role": "user", "content": "one two three"}]
@@ -45,12 +46,6 @@ async def post(client: httpx.AsyncClient) -> Any:
 async def told(manager: Any) -> Message:
     async with manager as stream:
         return await stream.get_final_message()
-
-
-async def until(there: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2):
-        while not there():  # noqa: ASYNC110 - the engine counts, and tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_a_message_is_answered(claude) -> None:

@@ -22,9 +22,10 @@ from deployments.gateway import errors
 from deployments.gateway.app import build_lines
 from deployments.gateway.chats import Chats
 from deployments.gateway.openai import batches, files, routes
+from deployments.gateway.surface import take
 from pipelines.batches.folder import BatchFolder
 from pipelines.batches.run import BatchJob, Workshop
-from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with, take_routes
+from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with
 from tests.unit.gateway.test_files import Owners
 
 CHAT = "/v1/chat/completions"
@@ -75,7 +76,7 @@ class Office:
         self.app = FastAPI()
         errors.install(self.app)
         chats = Chats(self.backends, self.settings)
-        take_routes(
+        take(
             self.app,
             routes.router(self.backends, self.settings, chats),
             files.router(self.settings, engine),

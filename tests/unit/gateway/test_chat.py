@@ -41,7 +41,7 @@ async def test_a_request_id_that_could_split_a_log_line_is_replaced(client) -> N
 
 async def test_models_lists_the_chat_model_and_the_embedder(client) -> None:
     listed = (await client.get("/v1/models")).json()
-    assert [model["id"] for model in listed["data"]] == ["echo", "hash"]
+    assert [model["id"] for model in listed["data"]] == ["echo", "hash", "auto"]
     assert (await client.get("/v1/models/hash")).json()["task"] == "embedding"
     missing = await client.get("/v1/models/nope")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")

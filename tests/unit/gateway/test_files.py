@@ -14,7 +14,8 @@ from cluster.stores.database import engine_of
 from deployments.gateway import errors
 from deployments.gateway.openai import files
 from deployments.gateway.principal import Principal, Role
-from tests.unit.gateway.conftest import client_of, settings_with, take_routes
+from deployments.gateway.surface import take
+from tests.unit.gateway.conftest import client_of, settings_with
 
 
 class Owners:
@@ -36,7 +37,7 @@ class Owners:
 def app_of(settings: Settings) -> FastAPI:
     app = FastAPI()
     errors.install(app)
-    take_routes(app, files.router(settings, engine_of(settings.database_url)))
+    take(app, files.router(settings, engine_of(settings.database_url)))
     app.add_middleware(Owners)
     return app
 

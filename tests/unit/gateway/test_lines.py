@@ -14,6 +14,7 @@ from deployments.clients import Backends
 from deployments.gateway.app import build_lines
 from deployments.gateway.openai.lines import Lines
 from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, settings_with, started
+from tests.unit.waiting import until
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -31,12 +32,6 @@ def call(body: dict[str, Any], endpoint: str = "/v1/chat/completions", **changes
 def error_of(answer: LineAnswer) -> tuple[int, str, str | None]:
     error = json.loads(answer.body)["error"]
     return answer.status, error["code"], error["param"]
-
-
-async def until(model: LocalModel, *, running: int) -> None:
-    async with asyncio.timeout(2):
-        while model.engine.running != running:  # noqa: ASYNC110 - the engine tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_a_chat_is_answered_at_background_priority() -> None:
@@ -122,11 +117,11 @@ async def test_an_answer_says_whether_a_retry_helps(
 async def test_a_cancelled_line_stops_its_generation() -> None:
     model = await started(tokens=1000, token_delay_s=0.01)
     asked = asyncio.create_task(lines_over(model).answer(call(CHAT)))
-    await until(model, running=1)
+    await until(lambda: model.engine.running == 1)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    await until(model, running=0)
+    await until(lambda: model.engine.running == 0)
 
 
 async def test_a_line_has_the_deadline_of_every_generation() -> None:

@@ -15,8 +15,9 @@ from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.pictures import Pictures, Room
+from deployments.gateway.surface import take
 from tests.unit.engines.pictures import asked, encoded, plain, url
-from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started, take_routes
+from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
 from tests.unit.gateway.picture_store import HOST, RED, Store, certified, moved, reply, serving
 
 CHAT = "/v1/chat/completions"
@@ -63,7 +64,7 @@ async def app_of(store: Store, **changes: Any) -> tuple[FastAPI, LocalModel]:
     chats = Chats(backends, settings, pictures=fetching)
     app = FastAPI()
     errors.install(app)
-    take_routes(app, openai.router(backends, settings, chats), anthropic.router(backends.models, chats))
+    take(app, openai.router(backends, settings, chats), anthropic.router(backends.models, chats))
     app.add_middleware(RequestIds)
     return app, model
 

@@ -10,10 +10,11 @@ from fastapi import FastAPI
 
 from cluster.types import ModelCard
 from deployments.clients import Backends
-from deployments.gateway import chats, errors
+from deployments.gateway import cards, errors
 from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
+from deployments.gateway.surface import take
 from tests.unit.engines.pictures import asked, encoded, plain, refused, url
 from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
 
@@ -42,7 +43,7 @@ async def app_of(*, stuck: bool = False) -> FastAPI:
     app = FastAPI()
     errors.install(app)
     backends = Backends(models=models)
-    app.include_router(openai.router(backends, settings_with(), Chats(backends, settings_with())))
+    take(app, openai.router(backends, settings_with(), Chats(backends, settings_with())))
     app.add_middleware(RequestIds)
     return app
 
@@ -72,7 +73,7 @@ async def test_a_picture_to_a_text_model_is_refused_and_says_who_sees(seeing) ->
 
 
 async def test_a_model_that_is_not_there_yet_does_not_hold_up_the_refusal(monkeypatch) -> None:
-    monkeypatch.setattr(chats, "CARDS_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(cards, "PATIENCE_S", 0.05)
     async with client_of(await app_of(stuck=True)) as client:
         async with asyncio.timeout(1):
             error = (await client.post(CHAT, json=body(url(encoded(plain())), model="echo"))).json()["error"]

@@ -10,6 +10,7 @@ import pytest
 from cluster.errors import BadRequest
 from cluster.types import Embeddings
 from deployments.retrieval.batcher import MAX_INPUTS, Batcher
+from tests.unit.waiting import until
 
 
 class Model:
@@ -19,9 +20,11 @@ class Model:
         self.batches: list[tuple[Any, ...]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.asked = threading.Event()
 
     def compute(self, inputs: Sequence[Any]) -> Embeddings:
-        self.gate.wait(5)
+        self.asked.set()
+        self.gate.wait(20)
         self.batches.append(tuple(inputs))
         if "bad" in inputs:
             raise BadRequest("bad input")
@@ -35,9 +38,9 @@ async def together(model: Model, *calls: tuple[Any, ...]) -> list[Any]:
     batcher = Batcher(model.compute, ThreadPoolExecutor(1))
     model.gate.clear()
     tasks = [asyncio.create_task(batcher.embed(calls[0]))]
-    await asyncio.sleep(0.01)
+    await until(model.asked.is_set)
     tasks += [asyncio.create_task(batcher.embed(call)) for call in calls[1:]]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # each has run to where it waits
     model.gate.set()
     return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -78,9 +81,9 @@ async def test_who_hung_up_is_not_computed() -> None:
     batcher = Batcher(model.compute, ThreadPoolExecutor(1))
     model.gate.clear()
     first = asyncio.create_task(batcher.embed(("a",)))
-    await asyncio.sleep(0.01)
+    await until(model.asked.is_set)
     gone = asyncio.create_task(batcher.embed(("gone",)))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
     model.gate.set()

@@ -17,6 +17,7 @@ from deployments.gateway import documents, errors
 from deployments.gateway.belongings import id_of
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.principal import Principal, Role
+from deployments.gateway.surface import take
 from tests.unit.gateway.limits.conftest import Known
 from tests.unit.retrieval.library_parts import Chat, library
 from tests.unit.retrieval.test_documents_api import FakeJobs
@@ -63,7 +64,7 @@ async def shelf(tmp_path: Path, engine: Engine) -> AsyncIterator[Shelf]:
     app = FastAPI()
     errors.install(app)
     backends = Backends(models={}, retriever=books)
-    app.include_router(documents.router(backends, resolve(args, {}), FakeJobs(), engine=engine))
+    take(app, documents.router(backends, resolve(args, {}), FakeJobs(), engine=engine))
     app.add_middleware(Known, keys=WHO)
     app.add_middleware(RequestIds)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -14,6 +14,7 @@ from cluster.errors import NotFound
 from deployments.clients import Backends
 from deployments.gateway import documents, errors
 from deployments.gateway.middleware import RequestIds
+from deployments.gateway.surface import take
 from pipelines.documents.job_progress import JobProgress, write_progress
 from tests.unit.retrieval.library_parts import Chat, library
 
@@ -53,7 +54,7 @@ async def api(tmp_path: Path, jobs: FakeJobs) -> AsyncIterator[httpx.AsyncClient
     shelf = library(tmp_path, [("echo", Chat())], min_score=0.1)
     app = FastAPI()
     errors.install(app)
-    app.include_router(documents.router(Backends(models={}, retriever=shelf), resolve(args, {}), jobs))
+    take(app, documents.router(Backends(models={}, retriever=shelf), resolve(args, {}), jobs))
     app.add_middleware(RequestIds)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:

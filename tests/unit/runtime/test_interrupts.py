@@ -44,7 +44,8 @@ def test_one_that_came_on_hold_ends_the_next_wait_before_it_begins(interrupts: I
     wait = interrupts.heard()
     with pytest.raises(KeyboardInterrupt):
         wait.__enter__()  # by hand: `with` would hide which half raised
-    signal.raise_signal(signal.SIGTERM)  # into the cleaning up
+    signal.raise_signal(signal.SIGTERM)  # into the cleaning up, which goes on
+    assert interrupts.asked()
 
 
 def test_a_wait_ends_where_it_is_and_what_comes_after_is_noted(interrupts: Interrupts) -> None:
@@ -52,7 +53,8 @@ def test_a_wait_ends_where_it_is_and_what_comes_after_is_noted(interrupts: Inter
     with wait_that_is_interrupted(interrupts):
         signal.raise_signal(signal.SIGINT)
         pytest.fail("it went on")
-    signal.raise_signal(signal.SIGINT)  # into the cleaning up
+    signal.raise_signal(signal.SIGINT)  # into the cleaning up, which goes on
+    assert interrupts.asked()
 
 
 def test_the_second_of_two_at_once_is_noted(interrupts: Interrupts) -> None:
@@ -88,6 +90,7 @@ def test_one_that_is_swallowed_in_the_last_step_still_counts(interrupts: Interru
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             interrupts.hold()
+    assert interrupts.asked()
 
 
 def test_without_an_interrupt_nothing_is_raised(interrupts: Interrupts) -> None:

@@ -192,3 +192,25 @@ def parameters(file: Path) -> int:
             size *= side
         total += size
     return total
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("moondream2", "vision"),
+        ("SmolVLM", "vision"),
+        ("SmolVLM2", "vision"),
+        ("Phi-3.5-Vision", "vision"),
+        ("LLaVA", "vision"),
+        ("Mistral", "chat"),
+    ],
+)
+def test_the_models_that_these_services_have_always_had_are_one_line_each(name: str, task: str) -> None:
+    entry = catalog.find(name)
+    assert entry is not None
+    assert entry.shown_task == task
+    found = model(id=entry.id)
+    assert found.context_length == entry.context_length
+    assert found.memory is not None
+    if entry.engine.get("trust_remote_code"):  # its code is that of one revision, and no other
+        assert found.engine.revision  # type: ignore[union-attr]

@@ -6,8 +6,9 @@ from cluster.engines.source import project_root
 PAGE = project_root() / "docs" / "models.md"
 BEGIN, END = "<!-- the catalog: begin -->\n", "<!-- the catalog: end -->\n"
 HEAD = (
-    "| the line | what it is | can | parameters | context | weights, GiB | with cache, GiB | engine | licence |\n"
-    "|---|---|---|---:|---:|---:|---:|---|---|\n"
+    "| the line | what it is | can | parameters | context | weights, GiB | with cache, GiB | engine | sampling "
+    "| revision | licence |\n"
+    "|---|---|---|---:|---:|---:|---:|---|---|---|---|\n"
 )
 
 
@@ -37,6 +38,8 @@ def _row(entry: catalog.CatalogModel) -> str:
         f"{entry.weights_gib:.2f}",
         f"{model.memory:.2f}",
         entry.kind,
+        ", ".join(f"{name} {value:g}" for name, value in entry.engine.get("generation", {}).items()) or "its own",
+        str(entry.engine.get("revision", "newest" if entry.from_hub else "built in"))[:12],
         entry.licence,
     ]
     return f"| {' | '.join(cells)} |\n"

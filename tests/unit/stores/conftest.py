@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from cluster.stores import database as databases
 from cluster.stores.database import open_database
+from cluster.stores.schema import bring_up_to_date
+
+
+@pytest.fixture(autouse=True)
+def tables_made_as_a_users_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "bring_up_to_date", bring_up_to_date)  # whatever `ready_tables` has installed
 
 
 @pytest.fixture

@@ -89,3 +89,7 @@ def test_many_may_bring_one_database_up_to_date_together(shared_url: str) -> Non
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(open_and_bring, range(6)))
+    brought = engine_of(shared_url)
+    assert [column["name"] for column in inspect(brought).get_columns("things")] == ["id", "note"]
+    assert [index["name"] for index in inspect(brought).get_indexes("things")] == ["things_note"]
+    brought.dispose()

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from cluster.stores.runs import Superseded
 from pipelines.sweeps.block import BlockWriter
+from tests.unit.waiting import until
 
 
 class Parts:
@@ -33,7 +35,7 @@ async def test_a_row_never_waits_long() -> None:
     store = Parts()
     async with BlockWriter(store, session="s", block=0, size=100, flush_s=0.01) as writer:
         await writer.add({"n": 1})
-        await asyncio.sleep(0.1)
+        await until(lambda: store.parts)
         assert store.parts == [[{"n": 1}]]
 
 
@@ -48,7 +50,12 @@ async def test_a_writer_whose_session_is_over_stops_its_block() -> None:
 class SlowParts(Parts):
     """A store whose writes take a moment."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = threading.Event()
+
     def write(self, rows: list[Mapping[str, Any]], *, session: str, block: int) -> None:
+        self.writing.set()
         time.sleep(0.05)
         super().write(rows, session=session, block=block)
 
@@ -57,7 +64,7 @@ async def test_a_part_under_way_is_there_when_the_writer_has_ended() -> None:
     store = SlowParts()
     async with BlockWriter(store, session="s", block=0, size=100, flush_s=0.01) as writer:
         await writer.add({"n": 1})
-        await asyncio.sleep(0.03)  # the clock is writing it now, in a thread that nobody can stop
+        await until(store.writing.is_set)  # by the clock, in a thread that nobody can stop
     assert store.parts == [[{"n": 1}]]
 
 
@@ -65,7 +72,7 @@ async def test_a_part_under_way_is_there_when_its_writer_was_cancelled() -> None
     store = SlowParts()
     writer = BlockWriter(store, session="s", block=0, size=1)
     adding = asyncio.create_task(writer.add({"n": 1}))
-    await asyncio.sleep(0.02)
+    await until(store.writing.is_set)
     adding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await adding

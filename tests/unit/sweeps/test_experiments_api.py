@@ -13,6 +13,7 @@ from cluster.errors import ClusterError, NotFound
 from cluster.stores.database import now, open_database
 from cluster.stores.experiments import COMPLETED, Experiments, Standing
 from deployments.gateway import errors, experiments
+from deployments.gateway.surface import take
 from tests.unit.sweeps.test_spec import BATCH, SPEC
 
 
@@ -61,7 +62,7 @@ async def api(jobs: Jobs, database: Engine) -> AsyncIterator[httpx.AsyncClient]:
     settings = resolve({"models": [{"id": "gpt-4", "engine": {"kind": "scripted"}}]}, {})
     app = FastAPI()
     errors.install(app)
-    app.include_router(experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
+    take(app, experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/experiments") as client:
         yield client

@@ -13,6 +13,7 @@ from cluster.stores.database import open_database
 from cluster.stores.experiments import Experiments
 from deployments.gateway import errors, experiments
 from deployments.gateway.principal import Principal, Role
+from deployments.gateway.surface import take
 from tests.unit.gateway.limits.conftest import Known
 from tests.unit.sweeps.test_experiments_api import Jobs, database, jobs  # noqa: F401 - fixtures
 from tests.unit.sweeps.test_spec import BATCH
@@ -32,7 +33,7 @@ async def api(jobs: Jobs, database: Engine) -> AsyncIterator[httpx.AsyncClient]:
     settings = resolve({"models": [{"id": "gpt-4", "engine": {"kind": "scripted"}}]}, {})
     app = FastAPI()
     errors.install(app)
-    app.include_router(experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
+    take(app, experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
     app.add_middleware(Known, keys=WHO)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/experiments") as client:

@@ -87,11 +87,11 @@ def test_the_batch_of_the_api_has_every_cell() -> None:
 
 
 def test_ten_million_cells_are_refused_at_once() -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     plan = plan_of(parameters={"temperature": {"min": 0, "max": 1, "step": 0.000001}}, repeats=5)
     with pytest.raises(PlanTooLarge, match="10,000,010"):
         plan.check(1_000_000)
-    assert time.perf_counter() - begun < 0.1
+    assert time.thread_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(

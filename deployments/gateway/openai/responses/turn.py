@@ -70,7 +70,7 @@ async def read(request: Request, chats: Chats, keeper: Keeper) -> Turn:
         wanted=wanted,
         chat=chat,
         sent=sent,
-        begun=output.begun(wanted, response_id),
+        begun={**output.begun(wanted, response_id), "model": chat.wanted.model},  # `auto` stands for another
         items=own,
         owner=principal.owner,
     )

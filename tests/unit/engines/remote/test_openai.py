@@ -277,3 +277,17 @@ async def test_a_provider_without_a_list_is_there_all_the_same(status: int) -> N
 @pytest.mark.parametrize(("text", "expected"), [("3", 3.0), ("20ms", 0.02), ("", None), (None, None), ("-1", None)])
 def test_a_wait_is_read(text: str | None, expected: float | None) -> None:
     assert seconds(text) == expected
+
+
+async def test_what_a_request_leaves_open_the_config_says() -> None:
+    defaults = {"temperature": 0.2, "top_k": 5}
+    given = {"generation": defaults, "extra_parameters": ["top_k"]}
+    silent = await sent({}, **given)
+    assert {name: silent[name] for name in defaults} == defaults
+    spoken = await sent({"temperature": 1.0, "top_k": 9}, **given)
+    assert (spoken["temperature"], spoken["top_k"]) == (1.0, 9)
+
+
+def test_other_defaults_are_another_revision_as_their_answers_may_be_kept() -> None:
+    plain_one, other = openai_engine("http://x"), openai_engine("http://x", generation={"temperature": 0.2})
+    assert plain_one.revision != other.revision

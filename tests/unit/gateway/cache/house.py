@@ -1,5 +1,6 @@
 """A gateway with a cache over an engine without a model, which counts what it is asked."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,12 +15,14 @@ from cluster.settings.engines import HashSettings
 from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
 from deployments.clients import Backends
 from deployments.gateway import errors
+from deployments.gateway.cache.answers import AnswerCache
 from deployments.gateway.cache.build import open_caches
 from deployments.gateway.cache.http import CacheHeaders
 from deployments.gateway.chats import Chats
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.principal import LOCAL
+from deployments.gateway.surface import take
 from tests.unit.gateway.conftest import LocalEmbedder, LocalModel, client_of, settings_with
 
 ASKED = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}], "temperature": 0}
@@ -78,7 +81,7 @@ class House:
         app = FastAPI()
         errors.install(app)
         self.chats = Chats(backends, settings, caches=open_caches(settings, embedder=self.embedder))
-        app.include_router(openai.router(backends, settings, self.chats))
+        take(app, openai.router(backends, settings, self.chats))
         for middleware in (CacheHeaders, Owners, RequestIds):
             app.add_middleware(middleware)  # type: ignore[arg-type]
         self.client = client_of(app)
@@ -95,6 +98,13 @@ class House:
         await self.chats.caches.answers.settled()
         await self.chats.caches.vectors.settled()
         return response
+
+
+async def all_stored() -> None:
+    """Wait for the answers that are being stored, in this event loop, behind their askers' backs."""
+    keeping = AnswerCache._keep.__qualname__
+    tasks = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == keeping]
+    await asyncio.gather(*tasks)
 
 
 def outcome(response: httpx.Response) -> str | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -21,7 +20,9 @@ from deployments.gateway.chats import Chats
 from deployments.gateway.conversations import routes
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.principal import LOCAL
+from deployments.gateway.surface import take
 from tests.unit.gateway.conftest import LocalModel, settings_with, started
+from tests.unit.waiting import PATIENCE_S, until
 
 QUICK = {"flush_ms": 5, "resume_grace_s": 5}
 API = "/api/v1"
@@ -57,8 +58,7 @@ class Gateway:
         self.app = FastAPI()
         errors.install(self.app)
         router = routes.router(backends, settings, Chats(backends, settings), engine_of(settings.database_url))
-        self.app.router.routes += router.routes  # `include_router` makes each again, which takes as long as a test
-        self.app.router.lifespan_context = router.lifespan_context
+        take(self.app, router)
         self.app.add_middleware(Owners)
         self.app.add_middleware(RequestIds)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -81,6 +81,13 @@ class Gateway:
 
     async def session(self, session: str) -> dict[str, Any]:
         return dict((await self.client.get(f"{API}/stream-sessions/{session}")).json())
+
+    async def session_once(self, true: Callable[[dict[str, Any]], bool], session: str) -> dict[str, Any]:
+        """A session as soon as that is true of it: what it says is stored behind its reader's back."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not true(found := await self.session(session)):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+        return found
 
     async def stop(self, session: str) -> dict[str, Any]:
         return dict((await self.client.post(f"{API}/stream-sessions/{session}/stop")).json())
@@ -150,7 +157,7 @@ class Stream:
 
     async def end(self) -> "Stream":
         """Read to the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await self._task
         return self
 
@@ -167,13 +174,6 @@ class Stream:
     async def _send(self, message: Any) -> None:
         self.status = message.get("status", self.status)
         self._text += message.get("body", b"").decode()
-
-
-async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.002)
 
 
 async def slow(settings: Settings | None = None, **script: Any) -> Gateway:

@@ -1,13 +1,13 @@
 """An answer outlives its request, but not the credentials that asked for it."""
 
-import asyncio
 import json
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.errors import HeliostatError, InvalidApiKey
 from deployments.gateway.auth.guard import ASKER, Asker
-from tests.unit.gateway.conversations.asking import SPOKEN, Gateway, endless, until
+from tests.unit.gateway.conversations.asking import SPOKEN, Gateway, endless
+from tests.unit.waiting import until
 
 
 class Credentials:
@@ -48,9 +48,7 @@ async def test_a_session_ends_with_its_askers_credentials_and_keeps_what_was_sai
     number = (await gateway.stream(conversation, SPOKEN).until(3)).session
     credentials.error = InvalidApiKey("revoked")
     await until(lambda: model.engine.running == 0)
-    async with asyncio.timeout(5):
-        while (session := await gateway.session(number))["status"] == "active":  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)
+    session = await gateway.session_once(lambda one: one["status"] != "active", number)
     assert (session["status"], session["terminationReason"]) == ("error", "invalid_api_key")
     assert session["partialResponse"].startswith("w0 w1")
 
@@ -71,8 +69,7 @@ async def test_who_only_reads_along_gets_a_last_event_and_the_answer_goes_on() -
     asked = await gateway.stream(await gateway.conversation(), SPOKEN).until(3)
     reader = await gateway.resume(asked.session).until(3)
     credentials.error = InvalidApiKey("revoked")
-    async with asyncio.timeout(5):
-        await reader._task
+    await reader.end()
     last = reader._text.rstrip().rpartition("\n\n")[2].split("\n")
     assert last[0] == "event: error"
     assert json.loads(last[1].removeprefix("data: "))["error"]["code"] == "invalid_api_key"

@@ -27,8 +27,8 @@ from tests.unit.gateway.conversations.asking import (
     quick_settings,
     slow,
     two,
-    until,
 )
+from tests.unit.waiting import until
 
 
 class Broken(LocalModel):
@@ -91,8 +91,7 @@ async def test_an_answer_goes_on_unread_and_is_stopped_after_the_grace() -> None
     await read.hang_up()
     assert model.engine.running == 1, "a hang-up alone does not stop it"
     await until(lambda: model.engine.running == 0)
-    await asyncio.sleep(0.03)
-    found = await gateway.session(read.session)
+    found = await gateway.session_once(lambda one: one["status"] != "active", read.session)
     assert (found["status"], found["terminationReason"]) == ("terminated", "client_disconnected")
     assert found["partialResponse"].startswith(read.text)
 

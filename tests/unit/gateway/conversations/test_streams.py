@@ -19,8 +19,8 @@ from tests.unit.gateway.conversations.asking import (
     quick_settings,
     slow,
     two,
-    until,
 )
+from tests.unit.waiting import until
 
 
 async def test_a_stream_is_the_session_deltas_and_the_end_numbered() -> None:
@@ -40,8 +40,7 @@ async def test_an_active_session_shows_what_it_has_said_so_far() -> None:
     gateway, _ = await endless()
     conversation = await gateway.conversation()
     read = await gateway.stream(conversation, SPOKEN).until(20)
-    await asyncio.sleep(0.02)
-    found = await gateway.session(read.session)
+    found = await gateway.session_once(lambda one: one["partialResponse"].startswith("w0 w1 w2"), read.session)
     assert found["status"] == "active"
     assert found["partialResponse"].startswith("w0 w1 w2")
     assert found["tokenCount"] == len(found["partialResponse"].split())

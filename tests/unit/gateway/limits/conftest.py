@@ -15,6 +15,7 @@ from deployments.gateway.limits.usage import Estimate
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai import routes as openai
 from deployments.gateway.principal import LOCAL, Limits, Principal, Role
+from deployments.gateway.surface import take
 from tests.unit.gateway.conftest import LocalEmbedder, LocalModel
 
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -50,8 +51,8 @@ def app_behind(gate: Gate, model: LocalModel, settings: Settings, *keys: Princip
     app = FastAPI()
     errors.install(app)
     chats = Chats(backends, settings, gate=gate)
-    app.include_router(openai.router(backends, settings, chats))
-    app.include_router(anthropic.router(backends.models, chats))
+    take(app, openai.router(backends, settings, chats))
+    take(app, anthropic.router(backends.models, chats))
     app.add_middleware(RateLimitHeaders, limiter=gate.limiter)
     app.add_middleware(Known, keys={principal.id: principal for principal in keys})
     app.add_middleware(RequestIds)

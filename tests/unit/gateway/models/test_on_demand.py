@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from cluster.engines.scripted import ScriptedEngine
 from cluster.settings.engines import ScriptedSettings
-from cluster.types import Claim, LoadedModel, ModelCard, ModelEvent, ModelState
+from cluster.types import Claim, LoadedModel, ModelCard, ModelEvent, ModelState, Using
 from deployments.clients import Backends, ChatModel
 from deployments.gateway.app import build_app
 from deployments.gateway.models.claims import Claims
@@ -27,11 +27,11 @@ class Fleet:
         self.claimed: list[str] = []
         self.asked: list[tuple[str, object]] = []
 
-    async def claim(self, name: str, holder: str) -> Claim:
+    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
         self.claimed.append(name)
         return Claim(application=name, load="1", lease_s=15.0)
 
-    async def renew(self, claims: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    async def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
         return ()
 
     async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
@@ -104,7 +104,7 @@ async def test_an_alias_is_the_model_by_its_own_name() -> None:
 async def test_listing_and_showing_load_nothing() -> None:
     async with gateway() as (client, fleet, _):
         listed = await client.get("/v1/models")
-        assert [model["id"] for model in listed.json()["data"]] == ["echo", "big"]
+        assert [model["id"] for model in listed.json()["data"]] == ["echo", "big", "auto"]
         shown = await client.get("/v1/models/org/Big-Model")
         assert (shown.json()["id"], shown.json()["max_model_len"]) == ("big", 64)
         states = {model["id"]: model["state"] for model in (await client.get("/api/v1/models")).json()["data"]}

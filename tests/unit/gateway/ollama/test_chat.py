@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.engines.pictures import encoded, plain
 from tests.unit.gateway.conftest import LocalModel, app_over, client_of, started
+from tests.unit.waiting import until
 
 HELLO = [{"role": "user", "content": "one two three"}]
 
@@ -215,13 +216,6 @@ async def test_a_hang_up_stops_the_generation(stream: bool) -> None:
     await asyncio.wait({asking})
     assert model.engine.running == 0
     assert b'"done":true' not in told
-
-
-async def until(true: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if true():
-            return
-        await asyncio.sleep(0.005)
 
 
 class Calling(LocalModel):

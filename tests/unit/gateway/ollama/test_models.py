@@ -27,9 +27,11 @@ from deployments.gateway.models.use import Uses
 from deployments.gateway.ollama import pulling
 from deployments.gateway.ollama import routes as ollama
 from deployments.gateway.openai import routes as openai
-from tests.unit.gateway.conftest import LocalEmbedder, settings_with, take_routes
+from deployments.gateway.surface import take
+from tests.unit.gateway.conftest import LocalEmbedder, settings_with
 from tests.unit.gateway.models.test_on_demand import Fleet, started
 from tests.unit.library import models
+from tests.unit.waiting import until
 
 HELLO = [{"role": "user", "content": "one two three"}]
 
@@ -37,9 +39,9 @@ HELLO = [{"role": "user", "content": "one two three"}]
 class Shelf(Fleet):
     """What is claimed is loaded; `stays` is the configuration's, `held` pinned."""
 
-    async def claim(self, name: str, holder: str) -> Any:
+    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Any:
         await asyncio.sleep(0.002)
-        return await super().claim(name, holder)
+        return await super().claim(name, holder, wait_s=wait_s)
 
     async def loaded(self) -> tuple[LoadedModel, ...]:
         return tuple(
@@ -64,7 +66,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Shel
     settings = settings_with(hub=hub, home=str(tmp_path))
     app, chats = FastAPI(), Chats(backends, settings)
     errors.install(app)
-    take_routes(app, ollama.router(backends, settings, chats), openai.router(backends, settings, chats))
+    take(app, ollama.router(backends, settings, chats), openai.router(backends, settings, chats))
     app.add_middleware(Uses)
     app.add_middleware(RequestIds)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
@@ -78,11 +80,8 @@ async def chat(client: httpx.AsyncClient, model: str = "big", **fields: Any) -> 
 
 
 async def released(fleet: Fleet) -> object:
-    for _ in range(200):
-        if fleet.asked:
-            return fleet.asked.pop()
-        await asyncio.sleep(0.005)
-    raise AssertionError("nothing was released")
+    await until(lambda: fleet.asked)
+    return fleet.asked.pop()
 
 
 async def test_keep_alive_and_the_time_of_loading_go_through(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ async def test_keep_alive_and_the_time_of_loading_go_through(tmp_path: Path) -> 
         assert (await client.post("/api/chat", json=body)).status_code == 200
         assert await released(fleet) == ("release big", 0.0)
         assert await chat(client)
-        assert await released(fleet) == ("release big", None)  # nothing is left of what an earlier one said
+        assert await released(fleet) == ("release big", 300.0)  # the default is back
 
 
 async def test_openais_routes_take_it_as_a_header_and_name_a_wrong_one(tmp_path: Path) -> None:
@@ -223,7 +222,7 @@ async def test_a_pull_ends_with_who_waits_for_it() -> None:
     told = pulling.lines(endless())
     assert json.loads(await anext(told)) == {"status": "again in 1 s"}
     await told.aclose()
-    await asyncio.wait_for(ended.wait(), 1)
+    await asyncio.wait_for(ended.wait(), 20)
 
 
 async def test_embeddings_both_ways(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from deployments.gateway.middleware import RequestIds
 from deployments.gateway.openai.responses import routes
 from deployments.gateway.openai.responses.desk import Desk
 from deployments.gateway.principal import Principal, Role
-from tests.unit.gateway.conftest import client_of, settings_with, started, take_routes
+from deployments.gateway.surface import take
+from tests.unit.gateway.conftest import client_of, settings_with, started
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 PATH = "/v1/responses"
@@ -79,7 +80,7 @@ def app_over(model: ChatModel, settings: Settings) -> FastAPI:
     desk, _ = desk_over(model, settings)
     app = FastAPI()
     errors.install(app)
-    take_routes(app, routes.router(desk))
+    take(app, routes.router(desk))
     app.add_middleware(RequestIds)
     app.add_middleware(Owners)
     app.state.desk = desk

@@ -1,7 +1,6 @@
 """Background responses: they run without a connection, are read later, and end when nobody wants them."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,16 +9,9 @@ from cluster.errors import InvalidApiKey
 from deployments.gateway.auth.guard import ASKER, Asker
 from tests.unit.gateway.conftest import LocalModel, client_of, settings_with, started
 from tests.unit.gateway.responses.conftest import PATH, app_over, checked
+from tests.unit.waiting import PATIENCE_S, until
 
 BODY = {"model": "echo", "input": "one two three", "background": True}
-
-
-async def until(true: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if true():
-            return
-        await asyncio.sleep(0.005)
-    pytest.fail("it never came true")
 
 
 async def begun(client: Any) -> str:
@@ -29,12 +21,10 @@ async def begun(client: Any) -> str:
 
 
 async def ended(client: Any, response_id: str) -> Any:
-    for _ in range(400):
-        response = checked(await client.get(f"{PATH}/{response_id}"))
-        if response.status != "in_progress":
-            return response
-        await asyncio.sleep(0.005)
-    return pytest.fail("it never ended")
+    async with asyncio.timeout(PATIENCE_S):
+        while (response := checked(await client.get(f"{PATH}/{response_id}"))).status == "in_progress":  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    return response
 
 
 async def test_it_is_answered_after_the_request_has_ended(gateway) -> None:
@@ -126,9 +116,6 @@ async def test_more_than_a_gateway_takes_are_refused_until_one_ends(database: st
         refused = await client.post(PATH, json=BODY)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         await client.post(f"{PATH}/{response_id}/cancel")
-        for _ in range(400):
-            if (await client.post(PATH, json=BODY)).status_code == 200:
-                break
-            await asyncio.sleep(0.005)
-        else:
-            pytest.fail("its place never came free")
+        async with asyncio.timeout(PATIENCE_S):  # until its place is free
+            while (await client.post(PATH, json=BODY)).status_code != 200:  # noqa: ASYNC110 - HTTP tells nobody
+                await asyncio.sleep(0.005)

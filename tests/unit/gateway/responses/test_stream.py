@@ -222,7 +222,7 @@ async def test_a_stream_reads_its_text_before_the_answer_is_done(database: str) 
     from deployments.gateway.openai.responses import streaming, turn
     from tests.unit.gateway.responses.conftest import desk_over
 
-    model = await started(token_delay_s=0.05, tokens=20)
+    model = await started(token_delay_s=3600, tokens=20)
     desk, chats = desk_over(model, settings_with(stores={"database": database}))
 
     class Request:
@@ -233,11 +233,10 @@ async def test_a_stream_reads_its_text_before_the_answer_is_done(database: str) 
 
     asked = await turn.read(Request(), chats, desk.keeper)  # type: ignore[arg-type]
     events = streaming.events(asked, chats, desk.keeper)
-    begun = asyncio.get_running_loop().time()
-    async for item in events:
-        if b"output_text.delta" in item:
-            break
-    assert asyncio.get_running_loop().time() - begun < 0.04
+    async with asyncio.timeout(20):  # the second word comes in an hour
+        async for item in events:
+            if b"output_text.delta" in item:
+                break
     assert model.engine.running == 1
     await events.aclose()  # type: ignore[attr-defined]
     assert model.engine.running == 0

@@ -10,12 +10,15 @@ from sqlalchemy import Engine
 
 from cluster.errors import DatabaseAway
 from cluster.settings.routing import EventSettings
+from cluster.stores import decision_log
 from cluster.stores.database import engine_of, now
+from cluster.stores.decision_log import ALIKE_A_SECOND
 from cluster.stores.events import DecisionEvent, EventStore
 from deployments.events import line
-from deployments.gateway.routing import event_log, routes
-from deployments.gateway.routing.event_log import ALIKE_A_SECOND, EventLog
+from deployments.gateway.routing import routes
+from deployments.gateway.routing.event_log import EventLog
 from tests.unit.gateway.routing.conftest import house
+from tests.unit.waiting import until
 
 
 class Clock:
@@ -64,12 +67,9 @@ async def test_what_is_recorded_is_in_memory_at_once_and_stored_after_a_flush(st
 
 
 async def test_events_are_stored_without_anybody_asking(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "FLUSH_S", 0.005)
+    monkeypatch.setattr(decision_log, "FLUSH_S", 0.005)
     EventLog(store=store).record("retry", "a", "no_tries")
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if store.last_id():
-            break
+    await until(store.last_id)
     assert store.last_id() == 1
 
 

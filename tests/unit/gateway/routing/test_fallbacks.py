@@ -96,3 +96,8 @@ def test_an_embedder_has_no_fallbacks() -> None:
 )
 def test_only_what_another_model_may_do_better_has_a_scope(error: HeliostatError, scope: Scope | None) -> None:
     assert scope_of(error) is scope
+
+
+def test_only_who_is_named_for_it_answers_while_a_model_loads() -> None:
+    assert order(Scope.LOADING, a=["b"], b=[]) == ()
+    assert order(Scope.LOADING, a={"general": ["c"], "loading": ["b"]}, b={"loading": ["c"]}, c=[]) == ("b", "c")

@@ -9,6 +9,7 @@ from cluster.errors import BadRequest, DeadlineExceeded, GenerationTimeout
 from deployments.gateway.routing import journey
 from deployments.gateway.routing.journey import Journey
 from tests.unit.gateway.routing.conftest import house
+from tests.unit.waiting import until
 
 SLOW = {"a": {"token_delay_s": 0.01, "tokens": 500}}
 
@@ -78,7 +79,7 @@ async def test_a_whole_answer_that_takes_too_long_is_504_and_is_stopped(header: 
 
 async def test_a_stream_is_cut_with_an_error_event_and_is_stopped() -> None:
     gateway = await house({"a": {}}, scripts=SLOW)
-    answer = await gateway.ask("a", {"x-heliostat-timeout-ms": "100"}, stream=True)
+    answer = await gateway.ask("a", {"x-heliostat-timeout-ms": "300"}, stream=True)
     assert answer.status_code == 200
     assert '"code": "deadline_exceeded"' in answer.text
     assert "[DONE]" not in answer.text
@@ -99,9 +100,9 @@ async def test_a_deadline_longer_than_our_limit_changes_nothing() -> None:
 
 async def test_waiting_for_a_place_counts_and_leaves_no_one_waiting() -> None:
     gateway = await house({"a": {}}, scripts=SLOW, limits={"queue": {"at_once": 1}})
-    first = asyncio.create_task(gateway.ask("a", {"x-heliostat-timeout-ms": "400"}))
-    await asyncio.sleep(0.05)
-    second = await gateway.ask("a", {"x-heliostat-timeout-ms": "100"})
+    first = asyncio.create_task(gateway.ask("a", {"x-heliostat-timeout-ms": "600"}))
+    await until(lambda: gateway.gate.queue("a").running)
+    second = await gateway.ask("a", {"x-heliostat-timeout-ms": "50"})
     assert (second.status_code, gateway.gate.queue("a").waiting) == (504, 0)
     assert (await first).status_code == 504
 

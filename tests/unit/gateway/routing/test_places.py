@@ -52,7 +52,7 @@ def test_an_autoscaled_models_places_follow_its_replicas() -> None:
     gate = open_gate(settings)
     places = Places(settings, gate, counts=counts)
     assert (places.running("m"), gate.queue("m").places) == (None, 32)
-    counts.note("m", 1)
+    counts.note("m", frozenset({"r1"}))
     asyncio.run(gate.queue("m").enter("o", Priority.INTERACTIVE, 1))
     assert (places.running("m"), gate.queue("m").places) == (1, 8)
 
@@ -60,7 +60,7 @@ def test_an_autoscaled_models_places_follow_its_replicas() -> None:
 def test_a_model_without_a_replica_still_gets_what_wakes_it() -> None:
     settings, counts = settings_of(min=0, max=4, max_ongoing=8, target_ongoing=4), ReplicaCounts()
     gate = open_gate(settings)
-    counts.note("m", 0)
+    counts.note("m", frozenset())
     Places(settings, gate, counts=counts)
     asyncio.run(gate.queue("m").enter("o", Priority.INTERACTIVE, 1))
     assert gate.queue("m").places == 8
@@ -133,9 +133,20 @@ async def test_the_predicted_wait_is_nothing_where_a_place_is_free_and_a_pace_wh
 
 def test_followers_hear_what_is_known_and_each_change_once() -> None:
     counts, heard = ReplicaCounts(), []
-    counts.note("d", 2)
+    counts.note("d", frozenset({"a", "b"}))
     counts.follow("d", heard.append)
-    counts.note("d", 2)
-    counts.note("other", 7)
-    counts.note("d", 1)
-    assert (heard, counts.of("d"), counts.of("nobody")) == ([2, 1], 1, None)
+    counts.note("d", frozenset({"b", "a"}))
+    counts.note("other", frozenset({"o"}))
+    counts.note("d", frozenset({"b"}), lost=True)
+    known, lost = heard
+    assert (known.before, known.count, known.lost) == (None, 2, False)
+    assert (lost.before, lost.now, lost.lost) == (frozenset({"a", "b"}), frozenset({"b"}), True)
+    assert (counts.of("d"), counts.of("nobody")) == (1, None)
+
+
+def test_as_many_replicas_in_others_place_are_a_change_too() -> None:
+    counts, heard = ReplicaCounts(), []
+    counts.note("d", frozenset({"a"}))
+    counts.follow("d", heard.append)
+    counts.note("d", frozenset({"b"}))
+    assert [change.now for change in heard] == [{"a"}, {"b"}]

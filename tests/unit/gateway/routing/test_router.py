@@ -9,6 +9,7 @@ import pytest
 from cluster.errors import EngineDead, EngineFailure, HeliostatError, Overloaded, ReplicaLost
 from cluster.types import Priority
 from deployments.gateway import retries
+from tests.unit.gateway.cache.house import all_stored
 from tests.unit.gateway.routing.conftest import House, house
 
 PAIR: dict[str, dict[str, Any]] = {"a": {"fallbacks": ["b"]}, "b": {}}
@@ -197,7 +198,7 @@ async def test_a_busy_model_is_asked_at_last_where_its_fallbacks_fail() -> None:
 async def test_a_fallbacks_answer_is_cached_under_its_own_name() -> None:
     gateway = await failing(EngineFailure("broke"), cache={"enabled": True})
     first = await gateway.ask("a", temperature=0)
-    await asyncio.sleep(0.05)
+    await all_stored()
     own = await gateway.ask("b", temperature=0)
     gateway.models["a"].failing = None
     asked = await gateway.ask("a", temperature=0)

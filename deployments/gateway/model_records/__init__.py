@@ -1,0 +1,1 @@
+"""What came of the requests to each model: counted here, written to the database, shown."""
