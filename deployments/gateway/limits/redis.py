@@ -81,6 +81,7 @@ class RedisLimits:
         """Wait for what is being settled, and close the connections."""
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._leases.clear()  # ends the renewing also where the client has swallowed its cancellation
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait({self._renewing})
