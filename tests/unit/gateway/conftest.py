@@ -113,8 +113,6 @@ def app_over(model: LocalModel, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-take_routes = take
-
 analysed_routes.install()
 ready_tables.install()
 
