@@ -1,7 +1,10 @@
 """A cluster without a model, started in the foreground, and what it leaves on the machine."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import psutil
 
 from cluster.runtime import processes
 from cluster.runtime.ports import free_block
-from tests.live.conftest import ROOT, environment
+from tests.live.conftest import ROOT, START_S, environment, heliostat
 
 SCRIPTED = """
 http_options: {{host: 127.0.0.1, port: {port}}}
@@ -39,6 +42,19 @@ def start(home: Path, config: Path, *flags: str, **options: Any) -> subprocess.P
         text=True,
         **options,
     )
+
+
+@contextmanager
+def detached(home: Path, config: Path) -> Iterator[None]:
+    """The config's cluster in the background until the end of the block; its home goes with it."""
+    port = str(free_block(16))
+    done = heliostat(home, "up", str(config), "--detach", "--port", port, "--timeout", str(START_S - 20))
+    assert done.returncode == 0, done.stderr
+    try:
+        yield
+    finally:
+        heliostat(home, "down", timeout=90)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def marked_ids() -> set[str]:

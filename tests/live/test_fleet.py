@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -20,9 +19,9 @@ import pytest
 import yaml
 
 from cluster.runtime import processes
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
-from tests.live.conftest import START_S, heliostat
+from tests.live.conftest import heliostat
+from tests.live.starting import detached
 
 MODELS = [f"m{number}" for number in range(10)]
 PLACES = 3
@@ -83,17 +82,10 @@ def fleet() -> Iterator[Running]:
     }
     config = home / "fleet.yaml"
     config.write_text(yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]}))
-    done = heliostat(
-        home, "up", str(config), "--detach", "--port", str(free_block(16)), "--timeout", str(START_S - 20)
-    )
-    assert done.returncode == 0, done.stderr
-    running = Running(home)
-    try:
+    with detached(home, config):
+        running = Running(home)
         yield running
-    finally:
         running.http.close()
-        heliostat(home, "down", timeout=90)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_the_first_request_loads_a_model_and_an_openai_client_sees_nothing_of_it(fleet: Running) -> None:
@@ -208,7 +200,7 @@ def test_a_load_whose_process_is_killed_is_tried_once_more_without_the_idle_mode
             time.sleep(0.05)
         assert found is not None
         os.kill(found.pid, signal.SIGKILL)
-        assert answer.result().status_code == 200
+        assert answer.result().status_code == 200, answer.result().text
     told = fleet.http.get("/api/v1/events", params={"kind": "load_again", "model": "killed"}).json()["data"]
     assert [one["reason"] for one in told] == ["out_of_memory"]
     assert "m7" in told[0]["inputs"]["freed"]

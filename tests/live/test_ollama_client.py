@@ -1,6 +1,5 @@
 """The `ollama` client, unchanged, against a real cluster: it chats, generates, embeds, lists, pulls and deletes."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,9 +10,8 @@ import ollama
 import pytest
 import yaml
 
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
-from tests.live.conftest import START_S, heliostat
+from tests.live.starting import detached
 from tests.unit.library import models
 
 STORY = [{"role": "user", "content": "Tell me a short story about a mirror."}]
@@ -40,15 +38,8 @@ def client() -> Iterator[ollama.Client]:
     }
     config = home / "ollama.yaml"
     config.write_text(yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]}))
-    port = str(free_block(16))
-    done = heliostat(home, "up", str(config), "--detach", "--port", port, "--timeout", str(START_S - 20))
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    try:
-        with ollama.Client(host=read_state(home).url, trust_env=False) as client:
-            yield client
-    finally:
-        heliostat(home, "down", timeout=90)
-        shutil.rmtree(home, ignore_errors=True)
+    with detached(home, config), ollama.Client(host=read_state(home).url, trust_env=False) as client:
+        yield client
 
 
 def loaded(client: ollama.Client) -> set[str | None]:

@@ -1,7 +1,6 @@
 """Replicas come, go, die and are replaced on a real cluster, and no request is lost over it."""
 
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -17,9 +16,9 @@ import pytest
 import yaml
 
 from cluster.runtime import processes
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
-from tests.live.conftest import START_S, heliostat
+from tests.live.conftest import heliostat
+from tests.live.starting import detached
 
 Told = tuple[str, int, int]
 WORDS = "one two three four five six seven eight"
@@ -148,16 +147,10 @@ def running() -> Iterator[Running]:
     home = Path(tempfile.mkdtemp(prefix="heliostat-scaling-"))
     config = home / "scaling.yaml"
     config.write_text(config_of(MODELS))
-    port = str(free_block(16))
-    done = heliostat(home, "up", str(config), "--detach", "--port", port, "--timeout", str(START_S - 20))
-    assert done.returncode == 0, done.stderr
-    found = Running(home)
-    try:
+    with detached(home, config):
+        found = Running(home)
         yield found
-    finally:
         found.http.close()
-        heliostat(home, "down", timeout=90)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def timed(work: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
