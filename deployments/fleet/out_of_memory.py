@@ -23,11 +23,13 @@ SIGNS = (
     # llama.cpp, of a GGUF file and of its buffers
     r"mmap failed",
     r"failed to (?:allocate|mmap)",
-    # killed: by the kernel, or by Ray before the kernel does. Ray says of a process that vanished what it may be.
+    # killed: by the kernel, or by Ray before the kernel does. Of a process that vanished Ray says what it may be,
+    # or nothing more than that.
     r"killed by (?:SIGKILL|the OOM killer)",
     r"Failed core proc\(s\): .*-9\b",
     r"died from signal 9\b|exit ?code:? -9\b",
     r"running low on memory",
+    r"\bactor died unexpectedly\b|\bworker process has died\b|\bWorker unexpectedly exits\b",
 )
 _SIGN = re.compile("|".join(SIGNS), re.IGNORECASE)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 
+from cluster import collector
 from cluster.engines.factory import chat_engine
 from cluster.errors import EngineDead, ProviderAway, ProviderFailure
 from cluster.gpus import GpuMemory, nvml
@@ -37,7 +38,8 @@ class ModelReplica:
         self._waits = Waits(gateways=settings.gateway.replicas)
         self._ending = Ending(model.id)
         self._gpu = GpuMemory(nvml() if self._device == "cuda" else None)
-        await self._engine.start()
+        with collector.paused():
+            await self._engine.start()
         self._gpu.loaded()
         self._loaded = int(time.time())
 

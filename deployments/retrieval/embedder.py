@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from cluster import collector
 from cluster.engines.factory import embedding_engine
 from cluster.engines.tokenizing import read_prompt
 from cluster.errors import BadRequest
@@ -26,7 +27,8 @@ class Embedder:
         self._memory = model.memory
         self._settings = settings.documents
         self._engine = embedding_engine(model, settings)
-        self._engine.start()
+        with collector.paused():
+            self._engine.start()
         # One thread computes: torch spreads a batch over the cores by itself. Cutting has its own, so that a
         # long document keeps no query waiting.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="embed")

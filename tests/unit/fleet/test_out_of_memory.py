@@ -22,6 +22,7 @@ SHORT = (
     "StartFailed: llama.cpp cannot load m: failed to allocate CPU buffer of size 99999",
     "RuntimeError: Engine core initialization failed. Failed core proc(s): {'EngineCore': -9}",
     "Some common causes include: (1) the process was killed by the OOM killer due to high memory usage",
+    "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.",
     "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.",
 )
 OTHER = (
