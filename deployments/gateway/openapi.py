@@ -94,8 +94,10 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     responses.setdefault("default", {"description": "What went wrong", "content": failed})
     if _can_stream(path, operation):
         content = responses["200"].setdefault("content", {})
-        kind = "application/x-ndjson" if is_ollama(path) else "text/event-stream"
-        content.setdefault(kind, {"schema": {"type": "string"}})
+        if is_ollama(path):
+            content.setdefault("application/x-ndjson", {"schema": {"type": "string"}})
+        else:  # without a schema: readers of this document disagree on whether it is the stream's or an event's
+            content.setdefault("text/event-stream", {})
 
 
 def _error_of(path: str) -> str:

@@ -16,7 +16,7 @@ from cluster.runtime.state import ClusterState, read_state, state_file, write_st
 from tests.live.conftest import ROOT, RunningCluster, environment, heliostat
 from tests.live.starting import marked_ids, scripted, start
 
-IMPORTS = 6  # of vLLM, one after another; where they take 10 s, a start takes 45
+IMPORTS = 5  # of vLLM, one after another; where one took 16 s, a start took 61
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
