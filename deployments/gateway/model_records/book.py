@@ -90,15 +90,23 @@ class Book:
                 if self._addition is None and not self._sums:
                     return
                 if self._addition is None:
+                    # Before the sums are taken: who is cancelled while the fleet is asked loses none.
+                    loads = await self._news({name for name, _ in self._sums}) if ask_fleet else {}
                     sums, self._sums, self._full = self._sums, {}, False
                     self._number += 1
-                    loads = await self._news({name for name, _ in sums}) if ask_fleet else {}
                     self._addition = Addition(writer=self._writer, number=self._number, sums=sums, loads=loads)
                 await asyncio.to_thread(self.store.add, self._addition)
                 self._loads |= self._addition.loads
                 self._addition = None
                 if self._number % PRUNE_EVERY == 1:
                     await asyncio.to_thread(self.store.prune, keep_days=KEEP_DAYS)
+
+    async def close(self) -> None:
+        """Add what is counted by now, and ask nobody else meanwhile. Raises what the database raises."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=ASK_FLEET_S)
+        await self.flush()
 
     def _wake(self) -> None:
         """See to it that the sums are added soon. A gateway that nobody asks has no task."""

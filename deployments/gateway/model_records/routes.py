@@ -33,7 +33,7 @@ def router(book: Book, backends: Backends, settings: Settings) -> APIRouter:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         with suppress(DatabaseAway):
-            await book.flush()
+            await book.close()
 
     routes = APIRouter(prefix="/api/v1/models", tags=["Models"], lifespan=lifespan)
 

@@ -150,6 +150,26 @@ async def test_a_fleet_that_does_not_answer_keeps_no_record_back(store: ModelRec
     assert store.of()["echo"].load is None
 
 
+async def test_a_gateway_that_ends_while_it_asks_the_fleet_loses_nothing(
+    store: ModelRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def silent() -> Sequence[LoadedModel]:
+        asked.set()
+        await asyncio.Event().wait()
+        return ()
+
+    monkeypatch.setattr(books, "FLUSH_S", 0.0)
+    monkeypatch.setattr(books, "ASK_FLEET_S", 60.0)
+    book = Book(store, loaded=silent)
+    book.add(ANSWERED)
+    await asked.wait()
+    book.add(ANSWERED)
+    await book.close()
+    assert store.of()["echo"].sums.requests == 2
+
+
 async def test_a_book_without_a_database_counts_nothing() -> None:
     book = Book()
     book.add(ANSWERED)
