@@ -16,7 +16,7 @@ from cluster.runtime.state import ClusterState, read_state, state_file, write_st
 from tests.live.conftest import ROOT, RunningCluster, environment, heliostat
 from tests.live.starting import marked_ids, scripted, start
 
-IMPORTS = 5  # of vLLM, one after another; where one took 16 s, a start took 61
+IMPORTS = 8  # of vLLM, one after another; where one took 13 s, a start took 66
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
