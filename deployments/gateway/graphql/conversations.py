@@ -10,6 +10,7 @@ from cluster.stores.conversations import Conversation as Stored
 from deployments.gateway.conversations import shown
 from deployments.gateway.conversations.desk import MessagePage as Found
 from deployments.gateway.graphql.asking import Asking, Info, asking, checked_page
+from deployments.gateway.graphql.filled import filled
 from deployments.gateway.graphql.scalars import Json, Moment
 
 PATH = "/api/v1/conversations"
@@ -88,16 +89,7 @@ class Conversation:
     @classmethod
     def of(cls, found: Stored) -> Self:
         """A stored one."""
-        said = shown.conversation(found)
-        return cls(
-            id=said["id"],
-            title=said["title"],
-            model=said["model"],
-            system_prompt=said["systemPrompt"],
-            metadata=said["metadata"],
-            created_at=said["createdAt"],
-            updated_at=said["updatedAt"],
-        )
+        return filled(cls, shown.conversation(found))
 
 
 @strawberry.type(description="Some of your conversations, what changed last first.")
@@ -129,19 +121,7 @@ class StreamSession:
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Self:
         """A session as the REST routes show it."""
-        return cls(
-            id=said["id"],
-            conversation_id=said["conversationId"],
-            message_id=said["messageId"],
-            model=said["model"],
-            provider=said["provider"],
-            status=said["status"],
-            created_at=said["createdAt"],
-            last_activity_at=said["lastActivityAt"],
-            token_count=said["tokenCount"],
-            partial_response=said["partialResponse"],
-            termination_reason=said["terminationReason"],
-        )
+        return filled(cls, said)
 
 
 @strawberry.type(description="Tokens of one answer.")

@@ -11,6 +11,7 @@ from cluster.stores.experiments import PENDING, RUNNING
 from cluster.stores.experiments import Experiment as Stored
 from deployments.gateway.experiments import whole
 from deployments.gateway.graphql.asking import Asking, Info, asking
+from deployments.gateway.graphql.filled import filled
 from deployments.gateway.graphql.scalars import Json, Moment
 
 EXPERIMENTS, BATCHES = "/api/experiments", "/v1/batches"
@@ -52,29 +53,7 @@ class Experiment:
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Self:
         """An experiment as the REST routes show it."""
-        return cls(
-            id=strawberry.ID(str(said["id"])),
-            name=said["name"],
-            description=said["description"],
-            models=said["models"],
-            parameter_ranges=said["parameter_ranges"],
-            response_count=said["response_count"],
-            seeds=said["seeds"],
-            run_id=said["run_id"],
-            status=said["status"],
-            progress=said["progress"],
-            completed_combinations=said["completed_combinations"],
-            failed_combinations=said["failed_combinations"],
-            total_combinations=said["total_combinations"],
-            current_parameters=said["current_parameters"],
-            results_preview=said["results_preview"],
-            error_message=said["error_message"],
-            estimated_completion=said["estimated_completion"],
-            started_at=said["started_at"],
-            completed_at=said["completed_at"],
-            created_at=said["created_at"],
-            updated_at=said["updated_at"],
-        )
+        return filled(cls, said, id=strawberry.ID(str(said["id"])))
 
 
 @strawberry.type(description="Some of the experiments that you see, the newest first.")
