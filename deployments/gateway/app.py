@@ -88,17 +88,10 @@ def build_app(
     router = router or open_router(settings, gate=gate, engine=engine)
     caches = open_caches(settings, metrics, embedder=backends.embedder, gate=gate)
     book = book or open_book(backends, engine)
-    chosen = Chosen(engine)
     chats = Chats(
-        backends,
-        settings,
-        metrics=metrics,
-        caches=caches,
-        gate=gate,
-        router=router,
-        records=book,
-        chosen=chosen,
-    )
+        backends, settings, metrics=metrics, caches=caches, gate=gate, router=router, records=book,
+        chosen=Chosen(engine),
+    )  # fmt: skip
     directory = open_directory(settings, engine)
     desks = open_desks(backends, settings, chats, engine, directory, book=book)
     app = _bare(engine, gate, caches)
@@ -117,15 +110,7 @@ def build_app(
     take(app, auth.router(settings, directory), users.router(directory), keys.router(directory))
     _include_optional(app, backends, settings, gate, engine)
     openapi.install(app)
-    # The last one added is the outermost.
-    app.add_middleware(Idempotency, answers=IdempotentAnswers(engine), wait_s=chats.timeout_s)
-    if chats.caches is not None:
-        app.add_middleware(CacheHeaders)
-    app.add_middleware(Uses, fleet=settings.fleet)
-    app.add_middleware(Journeys)
-    app.add_middleware(health.ResponseTimes, window=window)
-    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=_uploads(settings))
-    app.add_middleware(RateLimitHeaders, limiter=gate.limiter)
+    _wrap_routes(app, settings, gate, chats, engine=engine, window=window)
     # What is added above this line sees only requests whose sender is known, in `principal_of`.
     _authenticate(app, directory, settings.gateway.cors_origins)
     app.add_middleware(HeaderLimit, max_bytes=settings.limits.max_header_bytes)
@@ -183,6 +168,20 @@ def _include_optional(app: FastAPI, backends: Backends, settings: Settings, gate
         take(app, models.router(backends.models, backends.fleet))
     if backends.retriever is not None:
         take(app, documents.router(backends, settings, gate=gate, engine=engine))
+
+
+def _wrap_routes(
+    app: FastAPI, settings: Settings, gate: Gate, chats: Chats, *, engine: Engine, window: deque[float]
+) -> None:
+    """What stands between the routes and whoever is known to ask. The last one added is the outermost."""
+    app.add_middleware(Idempotency, answers=IdempotentAnswers(engine), wait_s=chats.timeout_s)
+    if chats.caches is not None:
+        app.add_middleware(CacheHeaders)
+    app.add_middleware(Uses, fleet=settings.fleet)
+    app.add_middleware(Journeys)
+    app.add_middleware(health.ResponseTimes, window=window)
+    app.add_middleware(BodyLimit, max_bytes=settings.limits.max_body_bytes, paths=_uploads(settings))
+    app.add_middleware(RateLimitHeaders, limiter=gate.limiter)
 
 
 def _uploads(settings: Settings) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cluster import logs, serve_pickling
@@ -47,7 +48,7 @@ class Gateway:
         logs.configure(json_lines=True)
         serve_pickling.take_turns()
         self._settings = settings
-        self._gate = open_gate(settings)
+        gate = open_gate(settings)
         sleepers = {model.id for model in settings.started_models if model.replicas.min == 0}
         always: Mapping[str, ChatModel] = {
             name: ChatModelClient(handle, sleeps=name in sleepers) for name, handle in models.items()
@@ -55,8 +56,8 @@ class Gateway:
         providers = Providers(settings)
         always = Provided(always, providers)
         comers = FleetClient(fleet) if fleet is not None else None
-        self._backends = Backends(
-            models=available(always, comers, settings, gate=self._gate) if comers and _in_cluster() else always,
+        backends = Backends(
+            models=available(always, comers, settings, gate=gate) if comers and _in_cluster() else always,
             fleet=comers,
             providers=providers,
             embedder=EmbedderClient(embedder) if embedder is not None else None,
@@ -64,18 +65,18 @@ class Gateway:
         )
         # One of each for both: they share the models' queues, the breakers, the events and the records.
         self._database = engine_of(settings.database_url)
-        places = Places(settings, self._gate)
-        self._router = open_router(settings, gate=self._gate, engine=self._database, running=places.running)
+        places = Places(settings, gate)
+        self._router = open_router(settings, gate=gate, engine=self._database, running=places.running)
         self._router.scaling = ScaleWatch(settings, self._router.events) if _in_cluster() else None
-        self._book = open_book(self._backends, self._database)
-        self._lines = build_lines(
-            self._backends,
-            settings,
-            gate=self._gate,
-            engine=self._database,
-            router=self._router,
-            book=self._book,
-        )
+        book = open_book(backends, self._database)
+        shared: dict[str, Any] = {
+            "gate": gate,
+            "engine": self._database,
+            "router": self._router,
+            "book": book,
+        }
+        self._lines = build_lines(backends, settings, **shared)
+        self._app = partial(build_app, backends, settings, **shared)
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Serve on the replica, so that nothing of the app is ever pickled."""
@@ -84,16 +85,7 @@ class Gateway:
         graphql.warm()
         metrics = RayMetrics()
         self._router.report(metrics)
-        return build_app(
-            self._backends,
-            self._settings,
-            behind_serve=True,
-            metrics=metrics,
-            gate=self._gate,
-            engine=self._database,
-            router=self._router,
-            book=self._book,
-        )
+        return self._app(behind_serve=True, metrics=metrics)
 
     async def answer(self, call: LineCall) -> LineAnswer:
         """One line of a batch, asked by its job through the handle; cancelling it stops the generation."""
@@ -101,14 +93,7 @@ class Gateway:
 
     def asgi(self) -> "FastAPI":
         """The app over the graph's own handles, for tests in Serve's local testing mode."""
-        return build_app(
-            self._backends,
-            self._settings,
-            gate=self._gate,
-            engine=self._database,
-            router=self._router,
-            book=self._book,
-        )
+        return self._app()
 
 
 def _in_cluster() -> bool:

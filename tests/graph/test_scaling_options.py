@@ -1,6 +1,5 @@
 """What Serve is told of a model's replicas: how many, how they are updated, and who chooses between them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,20 +11,7 @@ from cluster.settings.models import ReplicaSettings
 from deployments.app import build, loadable
 from deployments.fleet.scaling import autoscaling
 from tests.graph.graphs import app_of, client_of
-
-
-def context(**said: Any) -> Any:
-    """What Serve hands a policy, as far as ours looks at it."""
-    told: dict[str, Any] = {
-        "deployment_name": "m",
-        "current_num_replicas": 1,
-        "target_num_replicas": 1,
-        "total_num_requests": 4.0,
-        "total_queued_requests": 0.0,
-        "raw_metrics": {},
-        "policy_state": {},
-    }
-    return SimpleNamespace(**(told | said))
+from tests.unit.fleet.scaling_context import context
 
 
 def test_serve_gets_the_delays_the_bounds_and_a_policy_that_it_can_unpack() -> None:

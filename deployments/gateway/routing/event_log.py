@@ -11,15 +11,6 @@ KINDS = ("route", "passed_over", "retry", "fallback", "breaker", "queue_refused"
 class EventLog(DecisionLog):
     """The decisions of one gateway. Those of the fleet are beside them in the store, from the fleet itself."""
 
-    def record(
-        self,
-        kind: str,
-        model: str,
-        reason: str,
-        *,
-        request_id: str | None = None,
-        warn: bool = False,
-        **inputs: Any,
-    ) -> None:
+    def record(self, kind: str, model: str, reason: str, *, request_id: str | None = None, **more: Any) -> None:
         """As DecisionLog; request_id: None is that of the request which this context answers."""
-        super().record(kind, model, reason, request_id=request_id or journey.request_id(), warn=warn, **inputs)
+        super().record(kind, model, reason, request_id=request_id or journey.request_id(), **more)

@@ -7,6 +7,7 @@ import pytest
 
 from cluster import serve_decisions
 from deployments.fleet.autoscaling import Aim, Load, Policy, decide, load_of
+from tests.unit.fleet.scaling_context import context
 
 AIM = Aim(ongoing=10, ttft_p95_ms=500, queued=8)
 
@@ -61,20 +62,6 @@ def test_what_is_on_its_way_is_waited_for_while_there_is_something_to_do() -> No
 def test_without_a_replica_serve_itself_decides() -> None:
     assert decided(running=0, target=0, ongoing=0) == (0.0, "idle")
     assert decided(running=0, target=1, ongoing=5) == (1.0, "starting")
-
-
-def context(**said: Any) -> Any:
-    """What Serve hands a policy, as far as ours looks at it."""
-    told: dict[str, Any] = {
-        "deployment_name": "m",
-        "current_num_replicas": 1,
-        "target_num_replicas": 1,
-        "total_num_requests": 4.0,
-        "total_queued_requests": 0.0,
-        "raw_metrics": {},
-        "policy_state": {},
-    }
-    return SimpleNamespace(**(told | said))
 
 
 def series(*values: float) -> list[Any]:
