@@ -9,11 +9,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from cluster.catalog import GIB
 from cluster.runtime.ports import Listener, exposed
 from cluster.settings.models import ReplicaSettings
 from cluster.settings.tree import WAITING_CPUS, Settings
 
-GIB = 1024**3
 RAY_VERSION = "2.60.0"  # the version that the runtime's workarounds were verified on
 
 

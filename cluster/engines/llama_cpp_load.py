@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from cluster.catalog import GIB
 from cluster.engines.gguf_header import BadGguf, GgufHeader, check, read_header, shards
 from cluster.engines.llama_cpp_server import Load
 from cluster.engines.llama_cpp_source import fetch
@@ -15,8 +16,6 @@ from cluster.engines.weights import file_revision
 from cluster.errors import StartFailed
 from cluster.settings.engines import LlamaCppSettings
 from cluster.settings.models import HubSettings
-
-GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

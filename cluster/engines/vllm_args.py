@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from cluster.catalog import GIB
 from cluster.engines import precision
 from cluster.settings.engines import VllmSettings
 from cluster.settings.models import HubSettings
@@ -11,7 +12,6 @@ from cluster.settings.models import HubSettings
 if TYPE_CHECKING:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-GIB = 1024**3
 CPU_BATCH_TOKENS = 4096  # tokens of prompts in one step on a CPU, where the context is not longer than that
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cluster import catalog
-from cluster.catalog import CatalogModel
+from cluster.catalog import GIB, CatalogModel
 from cluster.errors import BrokenModel, HeliostatError, InvalidModelName, ModelNotFound, RegistryAway
 from cluster.library import discovery
 from cluster.library.cached import held, partial_bytes
@@ -15,7 +15,7 @@ from cluster.library.entry import ModelEntry
 from cluster.library.folder import FolderRegistry
 from cluster.library.hub import HubRegistry
 from cluster.library.manifest import Order, PullProgress, Registry
-from cluster.library.pulling import GIB, Machine, Patience, Pulling, pull
+from cluster.library.pulling import Machine, Patience, Pulling, pull
 from cluster.library.reference import Reference, check_name, parse
 from cluster.library.shelf import Shelf
 from cluster.settings.models import HubSettings

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cluster.catalog import GIB
 from cluster.errors import BrokenModel, DiskFull, HashMismatch, RegistryAway
 from cluster.library.arriving import NO_ROOM, Arriving, no_room
 from cluster.library.manifest import Manifest, Order, PullProgress, Registry, RemoteFile
@@ -17,7 +18,6 @@ from cluster.library.reference import is_commit
 from cluster.library.selection import needed
 from cluster.library.shelf import Shelf
 
-GIB = 1024**3
 REPORT_S = 0.1  # between two reports of one file
 LOOK_BYTES = 64 * 1024**2  # after so many the free room is looked at again
 

@@ -6,6 +6,7 @@ from typing import Self
 
 import strawberry
 
+from cluster.catalog import GIB
 from cluster.errors import NotFound
 from cluster.stores.model_records import LastLoad, ModelRecord, Sums
 from cluster.types import LoadedModel, ModelEvent, ModelState
@@ -16,7 +17,6 @@ from deployments.gateway.models.on_demand import Available
 from deployments.gateway.openai.model_list import READY, UNLOADED, Listed
 
 FLEET = "/api/v1/models"
-GIB = 1024**3
 MS = 1000
 
 

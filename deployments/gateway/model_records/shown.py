@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from cluster.catalog import GIB
 from cluster.stores.log_buckets import ERROR
 from cluster.stores.model_records import ModelRecord
 
-GIB = 1024**3
 MS = 1000
 TASKS = {"chat": "text-generation", "vision": "image-text-to-text", "embedding": "feature-extraction"}
 

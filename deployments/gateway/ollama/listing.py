@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cluster.catalog import GIB
 from cluster.engines.remote.providers import Providers
 from cluster.errors import ModelNotFound, Unavailable
 from cluster.library.entry import ModelEntry
@@ -23,7 +24,6 @@ from deployments.gateway.ollama.names import bare, tagged
 
 Json = dict[str, Any]
 MayAsk = Callable[[str], bool]
-GIB = 1024**3
 NEVER = "9999-12-31T23:59:59Z"  # when a model goes that stays
 CAPABILITIES = {"chat": "completion"}  # theirs, of ours; the others have the same names
 PARAMETERS = {"repetition_penalty": "repeat_penalty"}

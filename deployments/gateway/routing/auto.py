@@ -15,6 +15,7 @@ import psutil
 from pydantic_core import from_json, to_json
 
 from cluster import catalog
+from cluster.catalog import GIB
 from cluster.engines.remote.provider import Provider
 from cluster.engines.remote.providers import Providers, card_of
 from cluster.errors import HeliostatError
@@ -49,7 +50,6 @@ LOADED_S = 1.0  # how old the fleet's table may be
 DISK_S = 5.0  # and what is known of the disk: a model that was pulled a moment ago is chosen a moment later
 TOLD = 32  # candidates that an event names
 MOST = 200  # models of one provider that are considered
-GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
