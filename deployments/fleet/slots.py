@@ -138,8 +138,8 @@ class Slots:
     def room(self, memory_gib: float, gpus: float = 0.0) -> Room:
         """Whether a model that takes so much may load now, and what goes first.
 
-        The count may be exceeded by one while a model loads: what goes for it goes when it is there (`surplus`),
-        so that a load that fails has cost nobody anything. Memory and GPUs can't be had twice: what is missing of
+        The count may be exceeded by the models that load: what goes for them goes when they are there (`surplus`),
+        so that a load that fails has cost nobody anything, and is counted until it is gone. Memory and GPUs can't be had twice: what is missing of
         them goes first.
         """
         never = self._never(memory_gib, gpus)
@@ -151,6 +151,8 @@ class Slots:
         idle = self.idle()
         if len(self._slots) - len(idle) >= self.most:
             return Room(wait="the models that are loaded are in use")
+        if len(self._slots) >= self.most + self._at_once:
+            return Room(wait="models that went for others are not gone yet")
         missing_gib = 0.0 if self.memory_gib is None else self.taken_gib() + memory_gib - self.memory_gib
         missing_gpus = 0.0 if self.gpus is None or not gpus else self._taken_gpus() + gpus - self.gpus
         first: list[str] = []

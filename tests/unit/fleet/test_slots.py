@@ -151,3 +151,13 @@ def test_what_is_needed_of_both_goes_once() -> None:
     table = slots(one, two, most=9, memory_gib=5, gpus=1.0)
     assert table.room(2.0, 0.5).first == ("a",)
     assert table.room(4.0, 0.5).first == ("a", "b")
+
+
+def test_what_leaves_is_counted_until_it_is_gone() -> None:
+    leaving = [Slot(name=name, state=ModelState.UNLOADING) for name in ("a", "b")]
+    table = slots(*leaving, ready("c"), ready("d"), ready("e"), most=4, at_once=2)
+    assert table.room(0.0).wait is None
+    table.put(ready("f"))
+    assert table.room(0.0).wait == "models that went for others are not gone yet"
+    table.drop("a")
+    assert table.room(0.0).wait is None
