@@ -1,5 +1,6 @@
 """One real cluster for the whole session, started and stopped through the command line."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -62,6 +63,13 @@ class RunningCluster:
         return environment(
             self.home, {**self.state.environment, **own, "RAY_DASHBOARD_ADDRESS": self.state.dashboard}
         )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """What a module's tests have left open is said at its own end, not at the end of the whole run."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ def detached(home: Path, config: Path) -> Iterator[None]:
     finally:
         heliostat(home, "down", timeout=90)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def called(cluster: str, name: str) -> list[psutil.Process]:
+    """The processes of a cluster whose command lines have the name in them; others may end meanwhile."""
+    found = []
+    for process in processes.marked(cluster):
+        with suppress(psutil.Error):
+            found += [process] * (name in " ".join(process.cmdline()))
+    return found
 
 
 def marked_ids() -> set[str]:

@@ -1,6 +1,7 @@
 """`auto` over the demo's real models, by the official client."""
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import openai
@@ -17,8 +18,9 @@ TOOL = {
 
 
 @pytest.fixture(scope="module")
-def client(cluster: RunningCluster) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=2)
+def client(cluster: RunningCluster) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=2) as client:
+        yield client
 
 
 def test_words_tools_and_pictures_go_to_the_models_that_can_read_them(client: openai.OpenAI) -> None:

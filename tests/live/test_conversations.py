@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from cluster.runtime import processes
 from tests.live.conftest import RunningCluster
+from tests.live.starting import called
 
 MODEL = "spark-chat"
 LONG = {"content": "Tell me a long story.", "temperature": 0, "ignore_eos": True}
@@ -110,8 +110,7 @@ def test_a_killed_gateway_leaves_the_partial_answer_with_its_reason(
 
 
 def gateways(cluster: RunningCluster) -> list[psutil.Process]:
-    marked = processes.marked(cluster.state.id)
-    return [process for process in marked if "ServeReplica:heliostat:Gateway" in " ".join(process.cmdline())]
+    return called(cluster.state.id, "ServeReplica:heliostat:Gateway")
 
 
 def begun_and_killed(client: httpx.Client, path: str, gateway: psutil.Process) -> list[Event]:

@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from cluster.runtime import processes
 from cluster.runtime.ports import free_block
 from cluster.runtime.state import ClusterState, read_state
 from tests.live.conftest import heliostat
+from tests.live.starting import called
 
 CONFIG = """
 http_options: {{host: 127.0.0.1, port: {port}}}
@@ -158,7 +158,7 @@ async def kill_and_ask(state: ClusterState) -> None:
 
 def cores(state: ClusterState) -> list[psutil.Process]:
     """The engine cores: each is a fork of its replica, and has kept the replica's name."""
-    replicas = [one for one in processes.marked(state.id) if ":spark-chat" in " ".join(one.cmdline())]
+    replicas = called(state.id, ":spark-chat")
     found = [one for one in replicas if one.ppid() in {replica.pid for replica in replicas}]
     assert found, "no engine core to kill"
     return found

@@ -18,10 +18,9 @@ import psutil
 import pytest
 import yaml
 
-from cluster.runtime import processes
 from cluster.runtime.state import read_state
 from tests.live.conftest import heliostat
-from tests.live.starting import detached
+from tests.live.starting import called, detached
 
 MODELS = [f"m{number}" for number in range(10)]
 PLACES = 3
@@ -91,17 +90,17 @@ def fleet() -> Iterator[Running]:
 
 def test_the_first_request_loads_a_model_and_an_openai_client_sees_nothing_of_it(fleet: Running) -> None:
     assert fleet.loaded().keys() == {"always"}
-    client = openai.OpenAI(base_url=f"{fleet.state.url}/v1", api_key="none", max_retries=0)
-    assert {"always", "m0", "m9"} <= {model.id for model in client.models.list()}
-    assert client.models.retrieve("m0").id == "m0"
-    assert "m0" not in fleet.loaded()  # neither of them loaded it
-    told = "".join(
-        chunk.choices[0].delta.content or ""
-        for chunk in client.chat.completions.create(
-            model="m0", messages=[{"role": "user", "content": "one two three"}], stream=True
+    with openai.OpenAI(base_url=f"{fleet.state.url}/v1", api_key="none", max_retries=0) as client:
+        assert {"always", "m0", "m9"} <= {model.id for model in client.models.list()}
+        assert client.models.retrieve("m0").id == "m0"
+        assert "m0" not in fleet.loaded()  # neither of them loaded it
+        told = "".join(
+            chunk.choices[0].delta.content or ""
+            for chunk in client.chat.completions.create(
+                model="m0", messages=[{"role": "user", "content": "one two three"}], stream=True
+            )
+            if chunk.choices
         )
-        if chunk.choices
-    )
     assert told
     row = fleet.loaded()["m0"]
     assert (row["state"], row["engine"], row["device"]) == ("ready", "scripted", "cpu")
@@ -187,20 +186,12 @@ def test_a_load_whose_process_is_killed_is_tried_once_more_without_the_idle_mode
     fleet.ask("m7")
     fleet.until(lambda loaded: not loaded["m7"]["in_use"])
 
-    def replica() -> psutil.Process | None:
-        for one in processes.marked(fleet.state.id):
-            with suppress(psutil.Error):  # it ends just now
-                if "model-killed" in " ".join(one.cmdline()):
-                    return one
-        return None
-
     with ThreadPoolExecutor(1) as clients:
         answer = clients.submit(fleet.ask, "killed")
         deadline = time.monotonic() + 60
-        while (found := replica()) is None and time.monotonic() < deadline:
+        while not (found := called(fleet.state.id, "model-killed")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert found is not None
-        os.kill(found.pid, signal.SIGKILL)
+        os.kill(found[0].pid, signal.SIGKILL)
         assert answer.result().status_code == 200, answer.result().text
     told = fleet.http.get("/api/v1/events", params={"kind": "load_again", "model": "killed"}).json()["data"]
     assert [one["reason"] for one in told] == ["out_of_memory"]
@@ -245,7 +236,9 @@ def test_churn_fails_no_request_and_unloads_nothing_in_use(fleet: Running) -> No
         answers = list(clients.map(fleet.ask, asked))
     assert [answer.text for answer in answers if answer.status_code != 200] == []
     assert [answer.json()["model"] for answer in answers] == asked
-    assert len(fleet.loaded()) <= PLACES + 1 + AT_ONCE  # `always` has a place, and what leaves is counted until then
+    assert (
+        len(fleet.loaded()) <= PLACES + 1 + AT_ONCE
+    )  # `always` has a place, and what leaves is counted until then
     fleet.until(lambda loaded: len(loaded) <= PLACES + 1)
 
 
@@ -253,7 +246,7 @@ def test_a_killed_manager_is_replaced_and_takes_over_what_is_loaded(fleet: Runni
     fleet.ask("m4")
     load = fleet.loaded()["m4"]["load_s"]
     assert load > 0
-    manager = next(one for one in processes.marked(fleet.state.id) if ":Fleet" in " ".join(one.cmdline()))
+    [manager] = called(fleet.state.id, ":Fleet")
     os.kill(manager.pid, signal.SIGKILL)
     psutil.wait_procs([manager], timeout=10)
     assert fleet.ask("m4").status_code == 200  # this gateway's claim, or a new one of the new manager

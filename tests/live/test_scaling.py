@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ import psutil
 import pytest
 import yaml
 
-from cluster.runtime import processes
 from cluster.runtime.state import read_state
 from tests.live.conftest import heliostat
-from tests.live.starting import detached
+from tests.live.starting import called, detached
 
 Told = tuple[str, int, int]
 WORDS = "one two three four five six seven eight"
@@ -65,11 +64,7 @@ class Running:
         return self.http.post("/v1/chat/completions", json=body, headers=headers)
 
     def replicas(self, model: str) -> list[psutil.Process]:
-        found = []
-        for one in processes.marked(self.state.id):
-            with suppress(psutil.Error):  # it ended meanwhile
-                found += [one] * (f":{model}" in " ".join(one.cmdline()))
-        return found
+        return called(self.state.id, f":{model}")
 
     def until(self, model: str, count: int, *, within_s: float = 60.0) -> float:
         """Wait for so many replicas; returns the seconds it took."""
