@@ -139,8 +139,8 @@ class Slots:
         """Whether a model that takes so much may load now, and what goes first.
 
         The count may be exceeded by the models that load: what goes for them goes when they are there (`surplus`),
-        so that a load that fails has cost nobody anything, and is counted until it is gone. Memory and GPUs can't be had twice: what is missing of
-        them goes first.
+        so that a load that fails has cost nobody anything, and is counted until it is gone. Memory and GPUs can't
+        be had twice: what is missing of them goes first.
         """
         never = self._never(memory_gib, gpus)
         if never is not None:
