@@ -12,7 +12,7 @@ PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist worksteal
 # Without bytecode on disk pytest rewrites every test file anew, and each process of the live level compiles ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-scaling bench-embeddings models-train models-eval clean
+.PHONY: install check format test test-packages test-unit test-gpu demo run bench bench-soak bench-scaling bench-embedding bench-embedding-clients bench-retrieval models-train models-eval clean
 
 install: $(VENV)/.installed  ## a virtual environment with pinned versions
 
@@ -64,8 +64,16 @@ bench-scaling: install  ## replicas under a load step, one of them killed, and w
 	$(BIN)/python benchmarks/scaling.py --svg docs/scaling.svg $(ARGS)
 	$(BIN)/python benchmarks/affinity.py
 
-bench-embeddings: install  ## 256 clients with a text each, against one batched call
-	$(BIN)/python benchmarks/embeddings.py $(ARGS)
+bench-embedding: install  ## the embedder against sentence-transformers' encode, ingest against LlamaIndex's
+	$(BIN)/python benchmarks/embedding.py $(ARGS)
+
+bench-embedding-clients: install  ## 256 clients with a text each, against one batched call
+	$(BIN)/python benchmarks/embedding_clients.py $(ARGS)
+
+DATASET ?= ../shared/data/cisi
+
+bench-retrieval: install  ## search among 100,000 chunks: latency, and recall of exact search; DATASET is a BEIR folder
+	$(BIN)/python benchmarks/retrieval.py $(DATASET) $(ARGS)
 
 MODEL ?= spark-chat
 

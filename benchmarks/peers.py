@@ -117,7 +117,7 @@ def heliostat(port: int, folder: Path, config: str = "benchmarks/gateway.yaml", 
     """`heliostat up`, its home in `folder`: with a key, limits and timing headers on."""
     home = folder / "home"
     home.mkdir()
-    env = _environment() | {"HELIOSTAT_HOME": str(home)}
+    env = environment() | {"HELIOSTAT_HOME": str(home)}
     make_key = ["keys", "create", "--name", "bench", "--rpm", "10000000", "--config", config]
     made = subprocess.run(
         [sys.executable, "-m", "deployments", *make_key],
@@ -130,7 +130,8 @@ def heliostat(port: int, folder: Path, config: str = "benchmarks/gateway.yaml", 
     return server
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What every server and peer starts with."""
     settings = {
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -143,5 +144,5 @@ def _environment() -> dict[str, str]:
 def _started(name: str, port: int, folder: Path, command: list[str], more: dict[str, str] | None = None) -> Server:
     log = folder / f"{name.replace(' ', '-')}-{port}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=_environment() | (more or {}), stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment() | (more or {}), stdout=out, stderr=out)
     return Server(name=name, url=f"http://127.0.0.1:{port}", process=process, log=log)

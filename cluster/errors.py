@@ -31,6 +31,7 @@
     │   │   └── RevisionNotFound      model_revision_not_found    404
     │   ├── ProviderNotFound          provider_not_found          404
     │   ├── DocumentNotFound          document_not_found          404
+    │   ├── CollectionNotFound        collection_not_found        404
     │   ├── AccountNotFound           account_not_found           404
     │   ├── KeyNotFound               key_not_found               404
     │   ├── ExperimentNotFound        experiment_not_found        404
@@ -318,6 +319,12 @@ class DocumentNotFound(NotFound):
     """No document of that id."""
 
     code = "document_not_found"
+
+
+class CollectionNotFound(NotFound):
+    """No collection of documents of that name."""
+
+    code = "collection_not_found"
 
 
 class AccountNotFound(NotFound):

@@ -205,17 +205,51 @@ class Chunk:
     heading: str | None = None
 
 
+class SearchMode(StrEnum):
+    """How passages are found: by meaning, by words, or by both, whose ranks are then fused."""
+
+    DENSE = "dense"
+    BM25 = "bm25"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchCall:
+    """What to search a collection for. limit: passages wanted, best first.
+
+    where: a filter on documents' tags and metadata, as `cluster.filters` reads it. diversity: 0 takes the best
+    alone, towards 1 more of what the others do not say (maximal marginal relevance). per_document: passages of one
+    document at most.
+    """
+
+    query: str
+    limit: int
+    collection: str
+    mode: SearchMode = SearchMode.HYBRID
+    where: Mapping[str, Any] | None = None
+    diversity: float = 0.0
+    per_document: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A chunk that a search found. score: cosine similarity to the query, -1 to 1."""
+    """A chunk that a search found. score: what it was ranked by, higher is better; its scale is the mode's.
+
+    cosine: to the query, -1 to 1; bm25: of the query's words. None where that leg did not find it.
+    """
 
     chunk: Chunk
     score: float
+    cosine: float | None = None
+    bm25: float | None = None
+
+
+MetadataValue = str | int | float | bool  # of a document's metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A stored document. id: SHA-256 of its bytes, hex."""
+    """A stored document. id: SHA-256 of its bytes, hex. tags, metadata: its owner's; filters read them."""
 
     id: str
     source: str
@@ -224,6 +258,18 @@ class Document:
     pages: int | None = None
     characters: int = 0
     created: int = 0
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionCard:
+    """A collection as the vector store's owner knows it. identity: None while it is empty."""
+
+    name: str
+    documents: int
+    chunks: int
+    identity: "EmbedderIdentity | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,17 +279,6 @@ class EmbedderIdentity:
     model: str
     revision: str
     dimensions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A grounded answer. passages: what the model was shown, best first; usage: its tokens."""
-
-    text: str
-    model: str
-    passages: tuple[Passage, ...]
-    finish_reason: str
-    usage: "Usage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ COMMANDS = {
     "keys": Command(module="deployments.accounts", attribute="app", help="Make and revoke API keys."),
     "ask": Command(module="deployments.ask", attribute="ask", help="Answer a question from the documents."),
     "ingest": Command(module="pipelines.__main__", attribute="app", help="Store documents."),
+    "upload": Command(module="deployments.upload", attribute="upload", help="Send documents to a server."),
+    "sync": Command(module="pipelines.__main__", attribute="app", help="Make documents follow a folder."),
+    "documents": Command(module="pipelines.__main__", attribute="app", help="List, show and remove documents."),
+    "reindex": Command(module="pipelines.__main__", attribute="app", help="Rebuild an index; nothing is embedded."),
+    "eval": Command(module="pipelines.__main__", attribute="app", help="Measure how good retrieval is."),
     "sweep": Command(module="pipelines.__main__", attribute="app", help="Run and show parameter sweeps."),
     "models": Command(
         module="deployments.models", attribute="app", help="List, get, show, remove and measure models."

@@ -4,8 +4,7 @@ client → Gateway ─┬→ a deployment for each chat model that is always the
                   ├→ Fleet ──→ an application for each model that comes and goes
                   ├→ Embedder
                   └→ Retriever ─┬→ Embedder
-                                ├→ VectorStore (one owner)
-                                └→ the chat models
+                                └→ VectorStore (one owner)
 """
 
 from typing import Any
@@ -53,7 +52,7 @@ def build(settings: Settings) -> Application:
     embedder = retriever = None
     if settings.embedding_models:
         embedder = _embedder(settings.embedding_models[0], settings)
-        retriever = _retriever(settings, embedder, models)
+        retriever = _retriever(settings, embedder)
     gateway = _deployment(
         serve.ingress()(Gateway),
         "Gateway",
@@ -61,7 +60,10 @@ def build(settings: Settings) -> Application:
         max_surge_percent=100,  # an update of the only gateway is no moment without one
         graceful_shutdown_timeout_s=max(model.replicas.drain_s for model in settings.models),
         max_ongoing_requests=settings.gateway.max_ongoing,
-        ray_actor_options={"num_cpus": settings.gateway.cpus},
+        ray_actor_options={
+            "num_cpus": settings.gateway.cpus,
+            **({"num_gpus": settings.processing.gpus} if settings.processing.gpus else {}),
+        },
     )
     fleet = _deployment(
         Fleet,
@@ -109,7 +111,7 @@ def _embedder(model: ModelSettings, settings: Settings) -> Application:
     return _deployment(Embedder, "Embedder", **_replicas(model, settings)).bind(model, settings)
 
 
-def _retriever(settings: Settings, embedder: Application, models: dict[str, Application]) -> Application:
+def _retriever(settings: Settings, embedder: Application) -> Application:
     vectors = _deployment(
         VectorStore,
         "VectorStore",
@@ -120,7 +122,7 @@ def _retriever(settings: Settings, embedder: Application, models: dict[str, Appl
     retriever = _deployment(
         Retriever, "Retriever", max_ongoing_requests=64, ray_actor_options={"num_cpus": WAITING_CPUS}
     )
-    return retriever.bind(settings, embedder, vectors.bind(settings), models)
+    return retriever.bind(settings, embedder, vectors.bind(settings))
 
 
 def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:

@@ -17,12 +17,13 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     limit: Annotated[int | None, typer.Option(min=1, max=100, help="Passages to answer from.")] = None,
     model: Annotated[str | None, typer.Option(help="The chat model; the config's by default.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Its name or id; the shared one by default.")] = None,
     url: Annotated[str | None, typer.Option(help="Of the server; the running cluster's by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the server's answer as it is.")] = False,
 ) -> None:
     """Answer a question from the stored documents, with its sources."""
     address = url or read_state(home()).url
-    wanted = {"query": question, "limit": limit, "model": model}
+    wanted = {"query": question, "limit": limit, "model": model, "collection": collection}
     answer = request(address, {name: value for name, value in wanted.items() if value is not None})
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))

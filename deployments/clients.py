@@ -1,41 +1,35 @@
-"""Typed faces of the parts that the gateway talks to, and of the handles behind them.
+"""Typed faces of the parts that the gateway talks to.
 
 The rooms of `deployments` never import each other: they see one another through these protocols, receive
-clients in `app.py`, and tests pass fakes. This is the one place where Serve's loosely typed handles are
-cast, and where a failure that crossed a process becomes one of our errors again.
+what `handles.py` puts behind them in `app.py`, and tests pass fakes.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol
 
 from cluster.engines.remote.providers import Providers
-from cluster.serve_errors import translate
-from cluster.serve_replicas import RUNNING
-from cluster.timing import tell
 from cluster.types import (
-    Answer,
-    ChatAnswer,
     ChatCall,
     Chunk,
     Claim,
+    CollectionCard,
     Document,
     EmbeddingCall,
     Embeddings,
     Health,
     LoadedModel,
+    MetadataValue,
     ModelCard,
     ModelEvent,
     Passage,
+    SearchCall,
     TokenizeCall,
     Tokenized,
     Using,
 )
-from pipelines.documents.parsed import ParsedDocument
 
-if TYPE_CHECKING:
-    from ray.serve.handle import DeploymentHandle
+NO_METADATA: Mapping[str, MetadataValue] = {}
 
 
 class ChatModel(Protocol):
@@ -87,26 +81,71 @@ class Embedder(Protocol):
 
 
 class Retriever(Protocol):
-    """The documents: stored, searched, answered from."""
+    """The documents: stored in collections, and searched.
 
-    async def add(self, *, source: str, content: bytes) -> Document:
-        """Store one document: parse, chunk, embed, write. The same bytes again change nothing."""
+    collection, in all methods: its physical name, or None for the default one. The first document makes it; to read
+    one that has none finds nothing, as whether a name is right is for who gives the names to say.
+    """
+
+    async def add(
+        self,
+        *,
+        source: str,
+        content: bytes,
+        collection: str | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, MetadataValue] = NO_METADATA,
+    ) -> Document:
+        """Store one document: parse, chunk, embed, write.
+
+        The same bytes again keep their chunks, take the new name, the new tags beside the old, and the metadata
+        over the old. Raises what its reader raises, and EmbedderMismatch.
+        """
         ...
 
-    async def documents(self) -> tuple[Document, ...]:
+    async def documents(self, collection: str | None = None) -> tuple[Document, ...]:
         """All stored documents, newest first."""
         ...
 
-    async def remove(self, document_id: str) -> Document:
-        """Forget one document. Raises DocumentNotFound."""
+    async def document(self, document_id: str, collection: str | None = None) -> Document:
+        """One document. Raises DocumentNotFound."""
         ...
 
-    async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
-        """The best passages, best first."""
+    async def chunks(
+        self, document_id: str, collection: str | None = None, *, first: int = 0, limit: int = 100
+    ) -> tuple[Chunk, ...]:
+        """A document's chunks in order, from the ordinal `first`. Raises DocumentNotFound."""
         ...
 
-    async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
-        """Retrieve, then let a chat model answer from the passages."""
+    async def annotate(
+        self,
+        document_id: str,
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] | None,
+        metadata: Mapping[str, MetadataValue] | None,
+    ) -> Document:
+        """Set a document's tags and metadata in place of the old; None keeps them. Raises DocumentNotFound."""
+        ...
+
+    async def remove(self, document_id: str, collection: str | None = None) -> Document:
+        """Forget one document under all its names. Raises DocumentNotFound."""
+        ...
+
+    async def search(self, call: SearchCall) -> tuple[Passage, ...]:
+        """The best passages, best first. Raises BadRequest, EmbedderMismatch."""
+        ...
+
+    async def collections(self) -> tuple[CollectionCard, ...]:
+        """All collections that hold something, by name."""
+        ...
+
+    async def remove_collection(self, collection: str) -> None:
+        """Forget a collection and all that is in it. Raises CollectionNotFound."""
+        ...
+
+    async def reindex(self, collection: str | None = None) -> int:
+        """Write a collection's index anew from its vector files; how many chunks. Raises CollectionNotFound."""
         ...
 
     async def health(self) -> Health:
@@ -158,175 +197,3 @@ class Backends:
     retriever: Retriever | None = None
     fleet: Fleet | None = None
     providers: Providers | None = None
-
-
-class ChatModelClient:
-    """A chat model behind a Serve handle."""
-
-    def __init__(self, handle: "DeploymentHandle[Any]", *, sleeps: bool = False) -> None:
-        """sleeps: whether it may have no replica, until the next request brings one."""
-        self._sleeps = sleeps
-        self._unary = handle
-        self._stream = handle.options(stream=True)  # of the same router
-
-    async def card(self) -> ModelCard:
-        """What the model is and can do."""
-        return cast(ModelCard, await reply(self._unary.card.remote()))
-
-    async def chat(self, call: ChatCall) -> bytes:
-        """One `chat.completion`, as JSON."""
-        answer = cast(ChatAnswer, await reply(_towards(self._unary, "chat", call).remote(call)))
-        tell(answer.timing)
-        return answer.body
-
-    async def stream(self, call: ChatCall) -> AsyncIterator[bytes]:
-        """Server-sent events; closing the iterator stops the generation."""
-        response: Any = _towards(self._stream, "stream", call).remote(call)
-        try:
-            async for item in response:
-                if isinstance(item, ChatAnswer):  # the first
-                    tell(item.timing)
-                    yield item.body
-                else:
-                    yield cast(bytes, item)
-        except Exception as error:  # the border of the process: everything is translated here, once
-            raise translate(error) from error
-        finally:
-            response.cancel()
-
-    async def tokenize(self, call: TokenizeCall) -> Tokenized:
-        """The tokens of a text, or of messages in the model's template."""
-        return cast(Tokenized, await reply(self._unary.tokenize.remote(call)))
-
-    async def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of tokens."""
-        return cast(str, await reply(self._unary.detokenize.remote(tuple(tokens))))
-
-    async def health(self) -> Health:
-        """How a replica is, and its load. A model that sleeps lacks nothing, and is not woken to say so."""
-        if self._sleeps and not RUNNING.of(self._unary.deployment_name):
-            return Health(status="running", detail="asleep: the next request starts a replica")
-        return cast(Health, await reply(self._unary.health.remote()))
-
-    async def close(self) -> None:
-        """Stop the handles' routers: each keeps a watch on the controller."""
-        handles: tuple[Any, ...] = (self._unary, self._stream)
-        for handle in handles:
-            await handle.shutdown_async()
-
-
-class FleetClient:
-    """The fleet's manager behind a Serve handle."""
-
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
-        self._handle = handle
-
-    async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
-        """The right to use a model."""
-        return cast(Claim, await reply(self._handle.claim.remote(name, holder, wait_s=wait_s)))
-
-    async def renew(self, uses: tuple[Using, ...]) -> tuple[str, ...]:
-        """Still using these."""
-        return cast("tuple[str, ...]", await reply(self._handle.renew.remote(uses)))
-
-    async def release(self, name: str, holder: str, *, keep_alive_s: float | None) -> None:
-        """Nothing more for a model."""
-        await reply(self._handle.release.remote(name, holder, keep_alive_s=keep_alive_s))
-
-    async def load(self, name: str, *, pin: bool | None, keep_alive_s: float | None) -> LoadedModel:
-        """Load a model and keep it."""
-        return cast(LoadedModel, await reply(self._handle.load.remote(name, pin=pin, keep_alive_s=keep_alive_s)))
-
-    async def unload(self, name: str, *, force: bool) -> None:
-        """Unload a model."""
-        await reply(self._handle.unload.remote(name, force=force))
-
-    async def loaded(self) -> tuple[LoadedModel, ...]:
-        """What is loaded or on its way."""
-        return cast("tuple[LoadedModel, ...]", await reply(self._handle.loaded.remote()))
-
-    async def changed(self, after: int, timeout_s: float) -> tuple[ModelEvent, ...]:
-        """What has happened since."""
-        return cast("tuple[ModelEvent, ...]", await reply(self._handle.changed.remote(after, timeout_s)))
-
-
-class EmbedderClient:
-    """The embedding model behind a Serve handle."""
-
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
-        self._handle = handle
-
-    async def card(self) -> ModelCard:
-        """What the model is and can do."""
-        return cast(ModelCard, await reply(self._handle.card.remote()))
-
-    async def embed(self, call: EmbeddingCall) -> Embeddings:
-        """Vectors in the order of the inputs."""
-        return cast(Embeddings, await reply(self._handle.embed.remote(call)))
-
-    async def tokenize(self, call: TokenizeCall) -> Tokenized:
-        """The tokens of a text."""
-        return cast(Tokenized, await reply(self._handle.tokenize.remote(call)))
-
-    async def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of tokens."""
-        return cast(str, await reply(self._handle.detokenize.remote(tuple(tokens))))
-
-
-class ChunkingEmbedderClient(EmbedderClient):
-    """The embedding model as the retriever sees it: it cuts documents too, with its own tokenizer."""
-
-    async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
-        """The chunks of a parsed document, in order."""
-        call = self._handle.cut.remote(parsed, document_id=document_id, source=source)
-        return cast("tuple[Chunk, ...]", await reply(call))
-
-
-class RetrieverClient:
-    """The retriever behind a Serve handle."""
-
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
-        self._handle = handle
-
-    async def add(self, *, source: str, content: bytes) -> Document:
-        """Store one document."""
-        return cast(Document, await reply(self._handle.add.remote(source=source, content=content)))
-
-    async def documents(self) -> tuple[Document, ...]:
-        """All stored documents, newest first."""
-        return cast("tuple[Document, ...]", await reply(self._handle.documents.remote()))
-
-    async def remove(self, document_id: str) -> Document:
-        """Forget one document."""
-        return cast(Document, await reply(self._handle.remove.remote(document_id)))
-
-    async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
-        """The best passages, best first."""
-        return cast("tuple[Passage, ...]", await reply(self._handle.search.remote(query, limit=limit)))
-
-    async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
-        """Retrieve, then answer."""
-        call = self._handle.answer.remote(query, limit=limit, model=model, request_id=request_id)
-        return cast(Answer, await reply(call))
-
-    async def health(self) -> Health:
-        """How the vector store and the retriever are."""
-        return cast(Health, await reply(self._handle.health.remote()))
-
-
-def _towards(handle: Any, method: str, call: ChatCall) -> Any:
-    """The method of a handle, towards the replica that such calls go to; it costs no more than the method alone."""
-    if not call.affinity:
-        return getattr(handle, method)
-    return handle.options(method_name=method, session_id=call.affinity)
-
-
-async def reply(response: Any) -> Any:
-    """What a handle's call returns; who cancels it stops it there. Raises the errors of this house alone."""
-    try:
-        return await response
-    except asyncio.CancelledError:
-        response.cancel()  # awaiting it alone leaves the replica at work for nobody
-        raise
-    except Exception as error:  # the border of the process: everything is translated here, once
-        raise translate(error) from error

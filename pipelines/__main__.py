@@ -4,7 +4,9 @@ import typer
 
 from cluster.console.terminal import run
 from pipelines.batches.command import app as batches
-from pipelines.documents.command import ingest
+from pipelines.documents.command import ingest, reindex, sync
+from pipelines.documents.documents_command import app as documents
+from pipelines.documents.evaluation.command import app as evaluation
 from pipelines.sweeps.command import app as sweeps
 from pipelines.training.__main__ import app as training
 
@@ -12,6 +14,10 @@ app = typer.Typer(
     help="Work over many rows: documents, sweeps, batches, training.", no_args_is_help=True, add_completion=False
 )
 app.command("ingest")(ingest)
+app.command("sync")(sync)
+app.command("reindex")(reindex)
+app.add_typer(documents, name="documents")
+app.add_typer(evaluation, name="eval")
 app.add_typer(sweeps, name="sweep")
 app.add_typer(batches, name="batch")
 app.add_typer(training, name="train")

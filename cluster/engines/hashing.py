@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from cluster.engines.reading import Reading
 from cluster.engines.words import no_vocabulary, word_tokens
 from cluster.errors import BadRequest, UnsupportedParameter
 from cluster.settings.engines import HashSettings
@@ -68,6 +69,11 @@ class HashEmbedder:
     def decode(self, tokens: Sequence[int]) -> str:  # noqa: ARG002  # the promise has it
         """Refused: a hash does not say what it was of."""
         raise no_vocabulary("This embedder")
+
+    def read(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Reading:
+        """The texts, checked as `pre` does; words are found again when they are hashed."""
+        batch = self.pre(inputs)
+        return Reading(items=tuple(inputs), sizes=batch.tokens, truncated=batch.truncated)
 
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> WordBatch:
         """Split into words. Raises BadRequest for an empty text, UnsupportedParameter for token ids."""

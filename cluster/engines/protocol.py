@@ -8,6 +8,7 @@ speaks OpenAI's chat completion objects; an embedding engine computes in three n
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cluster.engines.reading import Reading
 from cluster.types import Capabilities, ChatCall, Embeddings, TokenizeCall, Tokenized
 
 if TYPE_CHECKING:
@@ -94,8 +95,12 @@ class EmbeddingEngine(Protocol):
         """The text of tokens. Raises BadRequest for one outside the vocabulary."""
         ...
 
+    def read(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Reading:
+        """Check and tokenise without computing; raises as `pre` does. Safe beside `embed` in another thread."""
+        ...
+
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Any:
-        """Tokenise and pad; raises BadRequest for a token id outside the vocabulary."""
+        """Tokenise; raises BadRequest for a token id outside the vocabulary."""
         ...
 
     def core(self, batch: Any) -> "NDArray[np.float32]":

@@ -4,15 +4,18 @@ Its tokenising and batching are done here instead: it cuts long texts without sa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster import torchvision_ops
 from cluster.engines.hub import fetch
+from cluster.engines.lanes import Lanes
 from cluster.engines.learned import Learned
 from cluster.engines.openmp import wait_asleep
+from cluster.engines.packed_bert import PackedBert, packed
 from cluster.engines.precision import computes_bfloat16
+from cluster.engines.reading import Reading
 from cluster.engines.tokenizing import within
 from cluster.engines.weights import revision_of
 from cluster.errors import BadRequest, EngineDead, StartFailed
@@ -25,24 +28,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUILTIN = "builtin"
+CACHED_TOKENS = 512  # whose numbers between two layers fit the caches: 256 were slower, 1,024 no faster
+PADDED_TOKENS = 4096
+GPU_TOKENS = 65_536  # more gain nothing: the GPU is full
+GPU_SHARE = 0.25  # of the memory that is free at the start, for one batch: vLLM takes its own before or beside
 PARAMETERS = frozenset({"model", "input", "encoding_format", "user"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenBatch:
-    """Padded token ids, shape (n, longest). mask: 1 where they count. tokens: of each input, before cutting."""
+    """Token ids as the model reads them: cut, with special tokens. tokens: of each input, before cutting."""
 
-    ids: "NDArray[np.int64]"
-    mask: "NDArray[np.int64]"
+    rows: tuple[list[int], ...]
     tokens: tuple[int, ...]
     truncated: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A loaded model. prefix, suffix: the special tokens around every input. room: tokens left between them."""
+    """A loaded model. prefix, suffix: the special tokens around every input. room: tokens left between them.
+
+    packed: its forward pass without padding, where there is one.
+    """
 
     model: Any
+    packed: PackedBert | None
     tokenizer: Any
     vocabulary: int
     padding: int
@@ -71,6 +81,8 @@ class SentenceEngine(Learned):
             task=Task.EMBEDDING, context_length=context_length or 0, parameters=PARAMETERS
         )
         self._loaded: Loaded | None = None
+        self._lanes: Lanes | None = None
+        self._batch_tokens = 0
 
     def start(self) -> None:
         """Load the model. Raises StartFailed with the reason."""
@@ -96,6 +108,8 @@ class SentenceEngine(Learned):
         self._capabilities = Capabilities(
             task=Task.EMBEDDING, context_length=loaded.room, dimensions=dimensions, parameters=PARAMETERS
         )
+        self._batch_tokens = self._settings.batch_tokens or _fitting(loaded)
+        self._lanes = Lanes() if loaded.packed else None  # the library's own pass is for one thread at a time
         self._loaded = loaded
 
     def tokenize(self, text: str) -> list[tuple[int, int]]:
@@ -118,41 +132,60 @@ class SentenceEngine(Learned):
         loaded = self._model()
         return str(loaded.tokenizer.decode(within(tokens, loaded.vocabulary), skip_special_tokens=False))
 
+    def read(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Reading:
+        """Token ids of each input, checked as `pre` does. Safe beside `embed` in another thread."""
+        loaded = self._model()
+        encoded = self._encode(inputs)
+        around = len(loaded.prefix) + len(loaded.suffix)
+        return Reading(
+            items=tuple(encoded),
+            sizes=tuple(min(len(ids), loaded.room) + around for ids in encoded),
+            truncated=sum(len(ids) > loaded.room for ids in encoded),
+        )
+
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> TokenBatch:
-        """Tokenise, cut and pad. Raises BadRequest for an empty input or a token id outside the vocabulary."""
-        return self._pad(self._encode(inputs))
+        """Tokenise and cut. Raises BadRequest for an empty input or a token id outside the vocabulary."""
+        return self._batch(self._encode(inputs))
 
     def core(self, batch: TokenBatch) -> "NDArray[np.float32]":
         """Run the model over one prepared batch: float32, shape (n, dimensions)."""
-        import torch
-
-        model = self._model().model
-        features = {
-            "input_ids": torch.from_numpy(batch.ids).to(model.device),
-            "attention_mask": torch.from_numpy(batch.mask).to(model.device),
-        }
-        with torch.inference_mode():
-            vectors: NDArray[np.float32] = model(features)["sentence_embedding"].float().cpu().numpy()
-        return vectors
+        loaded = self._model()
+        return loaded.packed(batch.rows) if loaded.packed else self._padded(loaded, batch.rows)
 
     def post(self, batch: TokenBatch, vectors: "NDArray[np.float32]") -> Embeddings:
         """Normalise to unit length."""
         return Embeddings(vectors=_unit(vectors), tokens=batch.tokens, truncated=batch.truncated)
 
     def embed(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Embeddings:
-        """`pre`, `core`, `post` over length-sorted batches, so that little is padded; keeps the inputs' order."""
+        """`pre`, `core`, `post` over batches of like lengths, by tokens; keeps the inputs' order."""
         import numpy as np
 
-        encoded = self._encode(inputs)
-        order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]), reverse=True)
-        vectors = np.zeros((len(encoded), self._capabilities.dimensions), dtype=np.float32)
-        truncated = 0
-        for first in range(0, len(order), self._settings.batch_size):
-            places = order[first : first + self._settings.batch_size]
-            batch = self._pad([encoded[at] for at in places])
-            vectors[places] = self.core(batch)
-            truncated += batch.truncated
-        return Embeddings(vectors=_unit(vectors), tokens=tuple(map(len, encoded)), truncated=truncated)
+        batch = self.pre(inputs)
+        vectors = np.zeros((len(batch.rows), self._capabilities.dimensions), dtype=np.float32)
+        lengths = [len(row) for row in batch.rows]
+        lanes = self._lanes
+        most = self._batch_tokens if lanes is None else min(self._batch_tokens, -(-sum(lengths) // lanes.count))
+        parts = by_tokens(lengths, most)
+        work = [replace(batch, rows=tuple(batch.rows[at] for at in part)) for part in parts]
+        found = list(map(self.core, work)) if lanes is None else lanes.map(self.core, work)
+        for part, computed in zip(parts, found, strict=True):
+            vectors[part] = computed
+        return self.post(batch, vectors)
+
+    def _padded(self, loaded: Loaded, rows: Sequence[list[int]]) -> "NDArray[np.float32]":
+        import torch
+
+        longest = max(map(len, rows), default=0)
+        ids = torch.full((len(rows), longest), loaded.padding)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        device = loaded.model.device
+        with torch.inference_mode():
+            features = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+            vectors: NDArray[np.float32] = loaded.model(features)["sentence_embedding"].float().cpu().numpy()
+        return vectors
 
     def _load(self, source: str) -> Any:
         torchvision_ops.install()  # also where the .pth is not, as in a bare checkout
@@ -190,22 +223,12 @@ class SentenceEngine(Learned):
                 raise BadRequest(f"input[{number}] holds no token", hint="send text", param=f"input[{number}]")
         return [encoding.ids for encoding in encodings]
 
-    def _pad(self, encoded: Sequence[Sequence[int]]) -> TokenBatch:
-        import numpy as np
-
+    def _batch(self, encoded: Sequence[list[int]]) -> TokenBatch:
         loaded = self._model()
-        rows = [[*loaded.prefix, *ids[: loaded.room], *loaded.suffix] for ids in encoded]
-        longest = max(map(len, rows), default=0)
-        ids = np.full((len(rows), longest), loaded.padding, dtype=np.int64)
-        mask = np.zeros((len(rows), longest), dtype=np.int64)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = row
-            mask[number, : len(row)] = 1
         return TokenBatch(
-            ids=ids,
-            mask=mask,
+            rows=tuple([*loaded.prefix, *ids[: loaded.room], *loaded.suffix] for ids in encoded),
             tokens=tuple(map(len, encoded)),
-            truncated=sum(len(each) > loaded.room for each in encoded),
+            truncated=sum(len(ids) > loaded.room for ids in encoded),
         )
 
     def _model(self) -> Loaded:
@@ -236,6 +259,7 @@ def _look_at(model: Any, wanted_context: int | None) -> Loaded:
         raise ValueError("it does not say how many tokens it reads; set context_length")
     return Loaded(
         model=model,
+        packed=packed(model),
         tokenizer=tokenizer,
         vocabulary=tokenizer.get_vocab_size(),
         padding=model.tokenizer.pad_token_id or 0,
@@ -244,6 +268,36 @@ def _look_at(model: Any, wanted_context: int | None) -> Loaded:
         room=min(limits) - start - (len(special) - stop),
         lower=bool(getattr(model[0], "do_lower_case", False)),
     )
+
+
+def by_tokens(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Places of `lengths` in batches of at most so many tokens, padding included, the longest first.
+
+    A row above that is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for at in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        if not batches or (len(batches[-1]) + 1) * longest > most:
+            batches.append([])
+            longest = lengths[at]
+        batches[-1].append(at)
+    return batches
+
+
+def _fitting(loaded: Loaded) -> int:
+    """The tokens of a batch that suit where the model runs."""
+    import torch
+
+    if loaded.packed:
+        return CACHED_TOKENS
+    if loaded.model.device.type == "cpu":
+        return PADDED_TOKENS
+    free, _ = torch.cuda.mem_get_info(loaded.model.device)
+    config = loaded.model[0].auto_model.config
+    wide = getattr(config, "intermediate_size", 4 * config.hidden_size)
+    token = 4 * int(8 * config.hidden_size + 3 * wide)  # bytes: one layer's numbers, in float32 to be safe
+    return max(PADDED_TOKENS, min(GPU_TOKENS, int(GPU_SHARE * free) // token))
 
 
 def _dtype(name: str, device: str) -> Any:

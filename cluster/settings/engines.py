@@ -85,7 +85,9 @@ class SentenceSettings(Strict):
     source: str = "builtin"
     revision: str | None = None
     allow_pickle: bool = Field(False, description="load pickled weights, which can run any code")
-    batch_size: int = Field(32, ge=1, le=4096)
+    batch_tokens: int | None = Field(
+        None, ge=1, le=1_048_576, description="tokens computed at once; by default what suits the device"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 

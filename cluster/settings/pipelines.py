@@ -16,13 +16,29 @@ class DocumentSettings(Strict):
         512 * 1024, ge=0, description="uploads up to this are stored at once, larger by a job"
     )
     max_pages: int = Field(5000, ge=1)
+    max_rows: int = Field(100_000, ge=1, description="rows of one CSV or JSONL file; each becomes a chunk")
+    max_characters: int = Field(64 * 1024**2, ge=1, description="characters of text that one file may hold")
+    max_unpacked_bytes: int = Field(256 * 1024**2, ge=1, description="that one Word file may unpack to")
+    parse_timeout_s: float = Field(60.0, gt=0, description="of one document; its parser is killed after it")
+    parse_memory_bytes: int = Field(2 * 1024**3, ge=256 * 1024**2, description="of one document's parser")
+    parse_workers: int = Field(2, ge=1, le=64, description="documents that one process parses at once")
     folders: tuple[str, ...] = Field((".",), description="folders that `ingest` may read")
     passages: int = Field(4, ge=1, le=100, description="passages an answer is made from")
-    min_score: float = Field(0.2, ge=-1, le=1, description="passages below this cosine are not shown")
+    min_score: float = Field(
+        0.3, ge=-1, le=1, description="passages of less evidence, a cosine corrected by words, make no answer"
+    )
     answer_model: str | None = Field(None, description="None takes the first chat model")
     answer_tokens: int = Field(96, ge=1)
     workers: int = Field(1, ge=1, description="embedding actors of an ingest job")
     worker_cpus: float = Field(0.5, gt=0)
+    served_bytes: int = Field(
+        4 * 1024**2,
+        ge=0,
+        description="files up to this in all are ingested with the served embedder, more with workers",
+    )
+    embedding_cache_mib: int = Field(
+        1024, ge=0, description="vectors of texts that were embedded before, under the home; 0 keeps none"
+    )
 
     @model_validator(mode="after")
     def _overlap_below_size(self) -> "DocumentSettings":

@@ -13,6 +13,9 @@ class VectorSettings(Strict):
     kind: Literal["embedded", "server", "memory"] = "embedded"
     url: str | None = Field(None, description="http://host:port of the Chroma server")
     cpus: float = Field(0.1, gt=0)
+    in_memory: int = Field(
+        200_000, ge=0, description="chunks that searches keep in memory: words, and vectors for filters; 3 KB each"
+    )
 
     @model_validator(mode="after")
     def _url_of_server(self) -> "VectorSettings":

@@ -12,6 +12,7 @@ from cluster.settings.graphql import GraphqlSettings
 from cluster.settings.limits import LimitSettings
 from cluster.settings.models import HF_TASKS, HubSettings, ModelSettings
 from cluster.settings.pipelines import DocumentSettings, SweepSettings
+from cluster.settings.processing import ProcessingSettings
 from cluster.settings.providers import Provider, check_providers
 from cluster.settings.remote import REMOTE_KINDS
 from cluster.settings.routing import RoutingSettings, check_fallbacks
@@ -35,6 +36,7 @@ class Settings(Strict):
     routing: RoutingSettings = RoutingSettings()
     fleet: FleetSettings = FleetSettings()
     documents: DocumentSettings = DocumentSettings()
+    processing: ProcessingSettings = ProcessingSettings()
     sweeps: SweepSettings = SweepSettings()
     responses: ResponseSettings = ResponseSettings()
     files: FileSettings = FileSettings()

@@ -22,7 +22,7 @@ from cluster.stores.database import OWNER, UtcTime, metadata, now
 from cluster.stores.draft import Draft
 from cluster.stores.sql_store import SqlStore
 
-BATCH, USER_DATA, BATCH_OUTPUT = "batch", "user_data", "batch_output"
+BATCH, USER_DATA, ASSISTANTS, BATCH_OUTPUT = "batch", "user_data", "assistants", "batch_output"
 SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # PostgreSQL takes no text with a NUL, not even to look for
 LEFTOVER_S = 3600.0  # bytes without a row are an upload under way until they have not grown for that long
 

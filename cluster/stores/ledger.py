@@ -1,41 +1,62 @@
-"""Which documents are published, under which names: pure, shared by the vector stores.
+"""Which documents are published, under which names, with which tags: pure, one for each collection.
 
-The same bytes under two names are one document with two sources; it leaves when its last source does.
+The same bytes under two names are one document with two sources; it leaves when its last source does. What a
+change leaves behind in other places is written in the records that it saves, so that whoever is killed in the
+middle of it can finish it after a restart: see `Ledger.unfinished`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.errors import DocumentNotFound
-from cluster.types import Document
+from cluster.filters import Filter
+from cluster.types import Document, MetadataValue
+
+REMEMBERED = 16  # filters, with the documents that they let through: asking 10,000 documents takes some 15 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A published document. sources: every name it came under, the newest last."""
+    """A published document. sources: every name it came under, the newest last; without one it is on its way out.
+
+    recut: it was published before by another chunker, whose chunks are not gone yet.
+    """
 
     document: Document
     sources: tuple[str, ...]
     chunker: str
+    recut: bool = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is forgotten already, and only its chunks are to go."""
+        return not self.sources
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are chunks of it that must go."""
+        return self.leaving or self.recut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a publication changes. saved, removed: records to write and documents to forget.
-
-    recut: the document was published before by another chunker, whose chunks must go.
-    """
+    """Records to write, in one step."""
 
     saved: tuple[Record, ...] = ()
-    removed: tuple[str, ...] = ()
-    recut: bool = False
 
 
 class Ledger:
-    """The published documents by id."""
+    """The published documents by id. A change is made known by `apply`, after it was written durably."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._records = {record.document.id: record for record in records}
+        self._records: dict[str, Record] = {}
+        self._named: dict[str, str] = {}
+        self._unfinished: dict[str, Record] = {}
+        self._matching: dict[str, frozenset[str]] = {}
+        self.apply(Change(saved=tuple(records)))
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     def held(self, document_id: str, chunker: str) -> Document | None:
         """The document, where this chunker cut it."""
@@ -47,33 +68,94 @@ class Ledger:
         found = (record.document for record in self._records.values())
         return tuple(sorted(found, key=lambda document: (-document.created, document.source)))
 
+    def records(self) -> tuple[Record, ...]:
+        """The records of all published documents, in no order."""
+        return tuple(self._records.values())
+
+    def matching(self, wanted: Filter) -> frozenset[str]:
+        """The ids of the documents that a filter lets through; remembered until something changes."""
+        asked = repr(wanted)  # which tells True from 1, as filters do
+        if asked not in self._matching:
+            if len(self._matching) >= REMEMBERED:
+                self._matching.clear()
+            found = (key for key, record in self._records.items() if wanted.matches(record.document))
+            self._matching[asked] = frozenset(found)
+        return self._matching[asked]
+
     def publish(self, document: Document, chunker: str) -> Change:
-        """What must change for `document` to be the one that its source names."""
+        """What must change for `document` to be the one that its source names.
+
+        What was said of it before, or of the version whose place it takes, stays: tags are added to, and
+        metadata is laid over.
+        """
         saved: list[Record] = []
-        removed: list[str] = []
-        for record in list(self._records.values()):
-            if record.document.id == document.id or document.source not in record.sources:
-                continue
-            rest = tuple(source for source in record.sources if source != document.source)
-            if rest:
-                kept = replace(record, sources=rest, document=replace(record.document, source=rest[-1]))
-                saved.append(kept)
-            else:
-                removed.append(record.document.id)
+        other = self._named.get(document.source)
+        if other is not None and other != document.id:
+            replaced = self._records[other]
+            saved.append(_without(replaced, {document.source}))
+            document = _said_of(replaced.document, document)
         before = self._records.get(document.id)
-        others = tuple(name for name in before.sources if name != document.source) if before else ()
-        record = Record(document=document, sources=(*others, document.source), chunker=chunker)
-        if record != before:
-            saved.append(record)
-        recut = before is not None and before.chunker != chunker
-        return Change(saved=tuple(saved), removed=tuple(removed), recut=recut)
+        if before is None:  # some chunks of it may still be on their way out, cut in another way
+            recut = document.id in self._unfinished
+            saved.append(Record(document=document, sources=(document.source,), chunker=chunker, recut=recut))
+            return Change(saved=tuple(saved))
+        document = _said_of(before.document, document)
+        others = tuple(name for name in before.sources if name != document.source)
+        recut = before.recut or before.chunker != chunker
+        record = Record(document=document, sources=(*others, document.source), chunker=chunker, recut=recut)
+        return Change(saved=(*saved, record) if record != before else tuple(saved))
+
+    def unpublish(self, sources: Iterable[str]) -> Change:
+        """What must change for these names to name nothing. Names that nobody has are passed over."""
+        gone = set(sources)
+        touched = {self._named[source] for source in gone if source in self._named}
+        return Change(saved=tuple(_without(self._records[document_id], gone) for document_id in sorted(touched)))
+
+    def annotate(
+        self, document_id: str, *, tags: Sequence[str] | None, metadata: Mapping[str, MetadataValue] | None
+    ) -> Change:
+        """What must change for a document to have these in place of its own. Raises DocumentNotFound."""
+        record = self.find(document_id)
+        document = record.document
+        if tags is not None:
+            document = replace(document, tags=_each_once(tags))
+        if metadata is not None:
+            document = replace(document, metadata=dict(metadata))
+        changed = replace(record, document=document)
+        return Change(saved=(changed,) if changed != record else ())
+
+    def removal(self, document_id: str) -> Change:
+        """What must change for a document to be forgotten. Raises DocumentNotFound."""
+        return Change(saved=(replace(self.find(document_id), sources=()),))
 
     def apply(self, change: Change) -> None:
         """Carry the change out, after it was written to durable storage."""
+        self._matching.clear()
         for record in change.saved:
-            self._records[record.document.id] = record
-        for document_id in change.removed:
-            del self._records[document_id]
+            document_id = record.document.id
+            before = self._records.pop(document_id, None)
+            for source in before.sources if before is not None else ():
+                if self._named.get(source) == document_id:
+                    del self._named[source]
+            if not record.leaving:
+                self._records[document_id] = record
+                self._named.update(dict.fromkeys(record.sources, document_id))
+            self._unfinished.pop(document_id, None)
+            if record.unfinished:
+                self._unfinished[document_id] = record
+
+    def unfinished(self) -> tuple[Record, ...]:
+        """Records of documents that have chunks which must go: all of one that leaves, those of other chunkers of
+        one that stays."""
+        return tuple(self._unfinished.values())
+
+    def finished(self, document_id: str) -> Record | None:
+        """Those chunks are gone. Returns the record to write in its place; None where it is to be deleted."""
+        record = self._unfinished.pop(document_id)
+        if record.leaving:
+            return None
+        self._records[document_id] = replace(record, recut=False)
+        return self._records[document_id]
 
     def find(self, document_id: str) -> Record:
         """One record. Raises DocumentNotFound."""
@@ -83,11 +165,22 @@ class Ledger:
             raise DocumentNotFound(f"No document with the id {document_id!r}", hint=hint)
         return record
 
-    def remove(self, document_id: str) -> None:
-        """Forget one document. Raises DocumentNotFound."""
-        self.find(document_id)
-        del self._records[document_id]
 
-    def empty(self) -> bool:
-        """Whether nothing is published."""
-        return not self._records
+def _without(record: Record, sources: set[str]) -> Record:
+    """The record without these names; one that leaves where it has no other."""
+    rest = tuple(source for source in record.sources if source not in sources)
+    if not rest:
+        return replace(record, sources=())
+    return replace(record, sources=rest, document=replace(record.document, source=rest[-1]))
+
+
+def _said_of(before: Document, document: Document) -> Document:
+    return replace(
+        document,
+        tags=_each_once((*before.tags, *document.tags)),
+        metadata={**before.metadata, **document.metadata},
+    )
+
+
+def _each_once(tags: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags))

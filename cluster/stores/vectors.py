@@ -1,85 +1,212 @@
-"""What a vector store promises; `factory` opens the one that the settings name.
+"""The vector store: collections of documents, each an index of a back end with a ledger and a search.
 
-A document becomes visible in one step: its chunks are upserted first, and no search finds them until
-`publish` enters the document in the ledger. The version that it replaces leaves in the same step.
+`factory` opens it over the back end that the settings name.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from cluster.errors import EmbedderMismatch
-from cluster.types import Chunk, Document, EmbedderIdentity, Passage
+from cluster.errors import Conflict, Unavailable
+from cluster.stores.collection import Collection
+from cluster.stores.rebuilding import not_found, rebuild
+from cluster.stores.vector_files import VectorFiles
+from cluster.stores.vector_index import Indexes, check_name
+from cluster.types import (
+    Chunk,
+    CollectionCard,
+    Document,
+    EmbedderIdentity,
+    MetadataValue,
+    Passage,
+    SearchCall,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BATCH = 500  # chunks a write: 200 to 1,000 measured best, and Chroma refuses more than 5,461
+IN_MEMORY = 200_000  # chunks: of 384 dimensions and 100 words some 700 MB
 
 
-class VectorStore(Protocol):
-    """Chunks with their vectors, by cosine. Not thread-safe: one owner calls it from one thread.
+class VectorStore:
+    """Collections by name. Not thread-safe: one owner calls it from one thread.
 
-    chunker, in all methods: the fingerprint of the chunker that made the chunks.
+    chunker, in all methods: the fingerprint of the chunker that made the chunks. A collection is there from its
+    first `upsert` on; before that it is read as an empty one. Names that can't be any raise BadRequest.
     """
 
-    def held(self, document_id: str, *, chunker: str) -> Document | None:
-        """The published document, where it was cut by this chunker."""
-        ...
+    def __init__(self, indexes: Indexes, files: VectorFiles | None = None, *, in_memory: int = IN_MEMORY) -> None:
+        """files: where vectors are kept beside the indexes; None keeps them there alone.
 
-    def missing(self, ids: Sequence[str]) -> list[str]:
+        in_memory: chunks, of all collections together, that searches keep in memory.
+        """
+        self._indexes = indexes
+        self._files = files
+        self._in_memory = in_memory
+        self._collections: dict[str, Collection] = {}
+
+    def held(self, collection: str, document_id: str, *, chunker: str) -> Document | None:
+        """The published document, where it was cut by this chunker."""
+        return self.held_many(collection, (document_id,), chunker=chunker)[0]
+
+    def held_many(
+        self, collection: str, document_ids: Sequence[str], *, chunker: str
+    ) -> tuple[Document | None, ...]:
+        """The same for each of several documents, in their order."""
+        return self._of(collection).held(document_ids, chunker=chunker)
+
+    def missing(self, collection: str, ids: Sequence[str]) -> list[str]:
         """Those of the chunk ids that are not stored, in the order given."""
-        ...
+        return self._of(collection).missing(ids)
 
     def upsert(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
+        self,
+        collection: str,
+        chunks: Sequence[Chunk],
+        vectors: "NDArray[np.float32]",
+        *,
+        chunker: str,
+        identity: EmbedderIdentity,
     ) -> None:
         """Write chunks and their unit vectors, shape (n, dimensions), by id: again changes nothing.
 
-        Raises EmbedderMismatch where another embedder filled the collection.
+        Raises EmbedderMismatch where another embedder filled the collection, BadRequest for vectors of another
+        shape or with a NaN or an infinity in them.
         """
-        ...
+        with self._changing(collection) as changing:
+            changing.upsert(chunks, vectors, chunker=chunker, identity=identity)
 
-    def publish(self, document: Document, *, chunker: str) -> None:
-        """Make a document visible under its source; an older version of that source leaves."""
-        ...
+    def publish(self, collection: str, document: Document, *, chunker: str) -> Document:
+        """Make a document visible under its source, in one step; an older version of that source leaves in it.
 
-    def query(
-        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
-    ) -> tuple[Passage, ...]:
-        """The nearest published chunks, best first. Raises EmbedderMismatch."""
-        ...
+        Returns it as it is now: with the tags and metadata that it, or the version before it, had already.
+        Raises Conflict where not all of its chunks are stored.
+        """
+        return self.publish_many(collection, (document,), chunker=chunker)[0]
 
-    def documents(self) -> tuple[Document, ...]:
+    def publish_many(self, collection: str, documents: Sequence[Document], *, chunker: str) -> tuple[Document, ...]:
+        """The same of several documents, in fewer writes, each visible or not. Raises Conflict before any is."""
+        with self._changing(collection) as changing:
+            return changing.publish(documents, chunker=chunker)
+
+    def unpublish_sources(self, collection: str, sources: Sequence[str]) -> tuple[Document, ...]:
+        """Take names away; documents that have no other are forgotten, and returned."""
+        with self._changing(collection) as changing:
+            return changing.unpublish(sources)
+
+    def documents(self, collection: str) -> tuple[Document, ...]:
         """All published documents, newest first."""
-        ...
+        return self._of(collection).documents()
 
-    def delete(self, document_id: str) -> Document:
+    def document(self, collection: str, document_id: str) -> Document:
+        """One published document. Raises DocumentNotFound."""
+        return self._of(collection).document(document_id)
+
+    def chunks(self, collection: str, document_id: str, *, first: int = 0, limit: int = 100) -> tuple[Chunk, ...]:
+        """A document's chunks in order, at most `limit` from the ordinal `first`. Raises DocumentNotFound."""
+        return self._of(collection).chunks(document_id, first=first, limit=limit)
+
+    def annotate(
+        self,
+        collection: str,
+        document_id: str,
+        *,
+        tags: Sequence[str] | None,
+        metadata: Mapping[str, MetadataValue] | None,
+    ) -> Document:
+        """Set tags and metadata in place of a document's own; None keeps them. Raises DocumentNotFound."""
+        with self._changing(collection) as changing:
+            return changing.annotate(document_id, tags=tags, metadata=metadata)
+
+    def delete(self, collection: str, document_id: str) -> Document:
         """Forget a document and its chunks. Raises DocumentNotFound."""
-        ...
+        with self._changing(collection) as changing:
+            return changing.delete(document_id)
 
-    def count(self) -> int:
+    def search(
+        self,
+        collection: str,
+        call: SearchCall,
+        vector: "NDArray[np.float32] | None",
+        *,
+        identity: EmbedderIdentity,
+    ) -> tuple[Passage, ...]:
+        """The best chunks of published documents, best first. vector: of the query; None for words alone.
+
+        Raises EmbedderMismatch, and BadRequest for a filter or a vector that is wrong.
+        """
+        found = self._of(collection)
+        passages = found.search(call, vector, identity=identity)
+        self._make_room(collection)
+        return passages
+
+    def load(self, collection: str) -> None:
+        """Read in what the first search of a collection needs."""
+        self._of(collection).load()
+
+    def collections(self) -> tuple[CollectionCard, ...]:
+        """All collections, by name."""
+        return tuple(self._of(name).card() for name in self._indexes.names())
+
+    def remove_collection(self, collection: str) -> None:
+        """Forget a collection and all that is in it. Raises CollectionNotFound."""
+        check_name(collection)
+        filed = self._files is not None and collection in self._files.collections()
+        if not filed and collection not in self._indexes.names():
+            raise not_found(collection)
+        self._collections.pop(collection, None)
+        if self._files is not None:
+            self._files.drop(collection)
+        self._indexes.drop(collection)
+
+    def reindex(self, collection: str) -> int:
+        """Make a collection's index anew from its vector files, and return how many chunks it has then.
+
+        What is in the index alone is filed first. Documents that have lost chunks are forgotten, so that they can
+        be stored again. Raises CollectionNotFound where there is neither, Conflict where no vectors are filed.
+        """
+        check_name(collection)
+        if self._files is None:
+            raise Conflict("No vectors are kept beside this store", hint="stores.vectors.kind: embedded or server")
+        self._collections.pop(collection, None)
+        return rebuild(collection, self._indexes, self._files)
+
+    def count(self, collection: str) -> int:
         """How many chunks are stored, those of documents not yet published included."""
-        ...
+        return self._of(collection).count()
 
-    def identity(self) -> EmbedderIdentity | None:
+    def identity(self, collection: str) -> EmbedderIdentity | None:
         """The embedder that filled the collection; None while it is empty."""
-        ...
+        return self._of(collection).card().identity
 
     def close(self) -> None:
         """Let go of files and connections; calling it twice is harmless."""
-        ...
+        self._indexes.close()
 
+    def _make_room(self, name: str) -> None:
+        """Let those go from memory that were not searched for longest."""
+        self._collections[name] = self._collections.pop(name)  # to the end
+        total = sum(one.loaded for one in self._collections.values())
+        for other in list(self._collections):
+            if total <= self._in_memory or other == name:
+                break
+            total -= self._collections[other].loaded
+            self._collections[other].unload()
 
-def check_identity(stored: EmbedderIdentity, asked: EmbedderIdentity, collection: str) -> None:
-    """Refuse another embedder than the one that filled the collection. Raises EmbedderMismatch."""
-    if stored == asked:
-        return
-    raise EmbedderMismatch(
-        f"Collection {collection!r} was filled by {_name(stored)}, but the embedder now is {_name(asked)}",
-        hint="go back to that embedder, name another documents.collection, or delete the documents first",
-    )
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[Collection]:
+        """A collection to change. One whose change failed half way is opened anew: what is written decides."""
+        try:
+            yield self._of(name)
+        except Unavailable:
+            self._collections.pop(name, None)
+            raise
 
-
-def _name(identity: EmbedderIdentity) -> str:
-    return f"{identity.model} (revision {identity.revision}, {identity.dimensions} dimensions)"
+    def _of(self, name: str) -> Collection:
+        found = self._collections.get(name)
+        if found is None:
+            check_name(name)
+            found = Collection(name, self._indexes, self._files, in_memory=self._in_memory)
+            self._collections[name] = found
+        return found

@@ -1,98 +1,126 @@
 """The vector store's fake: exact search in memory, gone with its process."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.stores.ledger import Ledger
-from cluster.stores.vectors import check_identity
-from cluster.types import Chunk, Document, EmbedderIdentity, Passage
+from cluster.stores.ledger import Record
+from cluster.stores.vector_index import BATCH, Page, StoredChunk
+from cluster.stores.vectors import VectorStore
+from cluster.types import Chunk, EmbedderIdentity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    chunk: Chunk
-    vector: "NDArray[np.float32]"
-    chunker: str
+class MemoryIndex:
+    """See Index. Keeps all rows in dicts and compares a query with each of them."""
 
+    def __init__(self, identity: EmbedderIdentity) -> None:
+        self._identity = identity
+        self._rows: dict[str, StoredChunk] = {}
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._records: dict[str, Record] = {}
 
-class MemoryVectors:
-    """Keeps all rows in a dict and compares a query with each of them."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, _Row] = {}
-        self._ledger = Ledger()
-        self._identity: EmbedderIdentity | None = None
-
-    def held(self, document_id: str, *, chunker: str) -> Document | None:
-        """See VectorStore."""
-        return self._ledger.held(document_id, chunker)
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """See Index."""
+        return self._identity
 
     def missing(self, ids: Sequence[str]) -> list[str]:
-        """See VectorStore."""
+        """See Index."""
         return [chunk_id for chunk_id in ids if chunk_id not in self._rows]
 
-    def upsert(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
-    ) -> None:
-        """See VectorStore."""
-        if self._identity is None or not self._rows:
-            self._identity = identity
-        check_identity(self._identity, identity, "memory")
+    def upsert(self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str) -> None:
+        """See Index."""
         for chunk, vector in zip(chunks, vectors, strict=True):
-            self._rows[chunk.id] = _Row(chunk=chunk, vector=vector.copy(), chunker=chunker)
+            self._rows[chunk.id] = StoredChunk(chunk=chunk, chunker=chunker)
+            self._vectors[chunk.id] = vector.copy()
 
-    def publish(self, document: Document, *, chunker: str) -> None:
-        """See VectorStore."""
-        change = self._ledger.publish(document, chunker)
-        self._ledger.apply(change)
-        gone = set(change.removed)
+    def get(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
+        """See Index."""
+        return {chunk_id: self._rows[chunk_id] for chunk_id in ids if chunk_id in self._rows}
+
+    def vectors(self, ids: Sequence[str]) -> "dict[str, NDArray[np.float32]]":
+        """See Index."""
+        return {chunk_id: self._vectors[chunk_id] for chunk_id in ids if chunk_id in self._vectors}
+
+    def of_documents(self, document_ids: Sequence[str]) -> list[StoredChunk]:
+        """See Index."""
+        wanted = set(document_ids)
+        return [row for row in self._rows.values() if row.chunk.document_id in wanted]
+
+    def pages(self, *, vectors: bool = False) -> Iterator[Page]:
+        """See Index."""
+        rows = list(self._rows.values())
+        for first in range(0, len(rows), BATCH):
+            part = rows[first : first + BATCH]
+            stacked = np.stack([self._vectors[row.chunk.id] for row in part]) if vectors else None
+            yield Page(rows=part, vectors=stacked)
+
+    def drop_document(self, document_id: str, *, keep: str | None = None) -> None:
+        """See Index."""
         for key, row in list(self._rows.items()):
-            stale = change.recut and row.chunk.document_id == document.id and row.chunker != chunker
-            if stale or row.chunk.document_id in gone:
-                del self._rows[key]
+            if row.chunk.document_id == document_id and row.chunker != keep:
+                del self._rows[key], self._vectors[key]
 
-    def query(
-        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
-    ) -> tuple[Passage, ...]:
-        """See VectorStore."""
-        if self._identity is None or not self._rows:
-            return ()
-        check_identity(self._identity, identity, "memory")
-        found = []
-        for row in self._rows.values():
-            document = self._ledger.held(row.chunk.document_id, row.chunker)
-            if document is not None:
-                chunk = replace(row.chunk, source=document.source)
-                found.append(Passage(chunk=chunk, score=float(np.clip(row.vector @ vector, -1, 1))))
-        found.sort(key=lambda passage: (-passage.score, passage.chunk.id))
-        return tuple(found[:limit])
-
-    def documents(self) -> tuple[Document, ...]:
-        """See VectorStore."""
-        return self._ledger.documents()
-
-    def delete(self, document_id: str) -> Document:
-        """See VectorStore."""
-        document = self._ledger.find(document_id).document
-        self._ledger.remove(document_id)
-        for key, row in list(self._rows.items()):
-            if row.chunk.document_id == document_id:
-                del self._rows[key]
-        return document
+    def nearest(
+        self, vector: "NDArray[np.float32]", *, limit: int, among: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """See Index."""
+        wanted = None if among is None else set(among)
+        rows = [row for row in self._rows.values() if wanted is None or row.chunk.document_id in wanted]
+        near = [(row.chunk.id, float(np.clip(self._vectors[row.chunk.id] @ vector, -1, 1))) for row in rows]
+        return sorted(near, key=lambda one: (-one[1], one[0]))[:limit]
 
     def count(self) -> int:
-        """See VectorStore."""
+        """See Index."""
         return len(self._rows)
 
-    def identity(self) -> EmbedderIdentity | None:
-        """See VectorStore."""
-        return self._identity if self._rows else None
+    def records(self) -> Iterator[Record]:
+        """See Index."""
+        return iter(list(self._records.values()))
+
+    def save(self, records: Sequence[Record]) -> None:
+        """See Index."""
+        self._records.update({record.document.id: record for record in records})
+
+    def forget(self, document_ids: Sequence[str]) -> None:
+        """See Index."""
+        for document_id in document_ids:
+            self._records.pop(document_id, None)
+
+
+class MemoryIndexes:
+    """See Indexes."""
+
+    def __init__(self) -> None:
+        self._indexes: dict[str, MemoryIndex] = {}
+
+    def names(self) -> list[str]:
+        """See Indexes."""
+        return sorted(self._indexes)
+
+    def open(self, name: str) -> MemoryIndex | None:
+        """See Indexes."""
+        return self._indexes.get(name)
+
+    def create(self, name: str, identity: EmbedderIdentity) -> MemoryIndex:
+        """See Indexes."""
+        self._indexes[name] = MemoryIndex(identity)
+        return self._indexes[name]
+
+    def drop(self, name: str) -> None:
+        """See Indexes."""
+        self._indexes.pop(name, None)
 
     def close(self) -> None:
-        """See VectorStore."""
+        """See Indexes."""
+
+
+class MemoryVectors(VectorStore):
+    """A vector store in memory: for trying things out, and for tests."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryIndexes())

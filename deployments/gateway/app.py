@@ -15,7 +15,7 @@ from cluster.settings.tree import Settings
 from cluster.stores.database import engine_of
 from cluster.stores.idempotency import IdempotentAnswers
 from deployments.clients import Backends
-from deployments.gateway import documents, errors, experiments, health, openapi
+from deployments.gateway import errors, experiments, health, openapi
 from deployments.gateway.anthropic import routes as anthropic
 from deployments.gateway.auth import keys, users
 from deployments.gateway.auth import routes as auth
@@ -24,7 +24,11 @@ from deployments.gateway.auth.middleware import Authentication
 from deployments.gateway.cache.build import Caches, open_caches
 from deployments.gateway.cache.http import CacheHeaders
 from deployments.gateway.chats import Chats
+from deployments.gateway.collections import routes as collection_routes
 from deployments.gateway.conversations import routes as conversations
+from deployments.gateway.documents import routes as documents
+from deployments.gateway.embedding_processing import routes as embedding_processing
+from deployments.gateway.embedding_processing.desk import Desk as ProcessingDesk
 from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.graphql.desks import open_desks
 from deployments.gateway.idempotency import Idempotency
@@ -42,11 +46,18 @@ from deployments.gateway.models.use import Uses
 from deployments.gateway.ollama import routes as ollama
 from deployments.gateway.openai import batches, files
 from deployments.gateway.openai import routes as openai
+from deployments.gateway.openai.embeddings import embedding_inputs
 from deployments.gateway.openai.lines import BackgroundChats, Lines
 from deployments.gateway.openai.responses import routes as responses
 from deployments.gateway.openai.responses.desk import Desk as ResponseDesk
+from deployments.gateway.openai.responses.file_search import open_file_search
+from deployments.gateway.openai.vector_stores import routes as vector_stores
+from deployments.gateway.openai.vector_stores.desk import Desk as Stores
+from deployments.gateway.openai.vector_stores.desk import open_stores
 from deployments.gateway.providers import routes as providers
 from deployments.gateway.providers.chosen import Chosen
+from deployments.gateway.rag import routes as rag
+from deployments.gateway.rag.searching import open_searches
 from deployments.gateway.routing import routes as events
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.journey import ROUTE, Journeys
@@ -94,21 +105,19 @@ def build_app(
     )  # fmt: skip
     directory = open_directory(settings, engine)
     desks = open_desks(backends, settings, chats, engine, directory, book=book)
+    stores = open_stores(backends, settings, engine, gate)
     app = _bare(engine, gate, caches)
-    take(app, openai.router(backends, settings, chats))
-    take(app, responses.router(ResponseDesk(settings, chats, engine)))
-    take(app, anthropic.router(backends.models, chats))
-    take(app, ollama.router(backends, settings, chats))
+    _include_models_apis(app, backends, settings, chats, engine)
     take(app, conversations.router(backends, settings, chats, engine, desks.conversations))
     take(app, *providers.routers(backends, settings, chats))
     take(app, health.router(backends, window, circuits=router.breakers.states))
     take(app, events.router(router.events, scaling=router.scaling))
     take(app, model_records.router(book, backends, settings))
     take(app, experiments.router(settings, backends.models, engine, desk=desks.experiments))
-    take(app, files.router(settings, engine))
+    take(app, files.router(settings, engine, None if stores is None else stores.forget_file))
     take(app, batches.router(settings, engine, desk=desks.batches), graphql.router(desks))
     take(app, auth.router(settings, directory), users.router(directory), keys.router(directory))
-    _include_optional(app, backends, settings, gate, engine)
+    _include_optional(app, backends, settings, chats, engine, stores)
     openapi.install(app)
     _wrap_routes(app, settings, gate, chats, engine=engine, window=window)
     # What is added above this line sees only requests whose sender is known, in `principal_of`.
@@ -135,7 +144,7 @@ def build_lines(
     chats = BackgroundChats(
         backends, settings, gate=gate.of_batches(), router=router, records=book, chosen=Chosen(engine)
     )
-    desk = ResponseDesk(settings, chats, engine)
+    desk = ResponseDesk(settings, chats, engine, search=open_file_search(backends, settings, chats, engine))
     return Lines([openai.router(backends, settings, chats), responses.router(desk)])
 
 
@@ -162,12 +171,32 @@ def _bare(engine: Engine, gate: Gate, caches: Caches | None) -> FastAPI:
     return app
 
 
-def _include_optional(app: FastAPI, backends: Backends, settings: Settings, gate: Gate, engine: Engine) -> None:
+def _include_models_apis(
+    app: FastAPI, backends: Backends, settings: Settings, chats: Chats, engine: Engine
+) -> None:
+    """The routes that ask models, in each of the ways that clients know."""
+    search = open_file_search(backends, settings, chats, engine)
+    take(app, openai.router(backends, settings, chats))
+    take(app, responses.router(ResponseDesk(settings, chats, engine, search=search)))
+    take(app, anthropic.router(backends.models, chats))
+    take(app, ollama.router(backends, settings, chats))
+    inputs = embedding_inputs(backends, settings, chats)
+    take(app, embedding_processing.router(ProcessingDesk(settings, inputs, engine)))
+
+
+def _include_optional(
+    app: FastAPI, backends: Backends, settings: Settings, chats: Chats, engine: Engine, stores: Stores | None
+) -> None:
     """The routes of what a config may leave out: a fleet whose models come and go, and documents."""
     if backends.fleet is not None and isinstance(backends.models, Available):
         take(app, models.router(backends.models, backends.fleet))
-    if backends.retriever is not None:
-        take(app, documents.router(backends, settings, gate=gate, engine=engine))
+    if stores is not None:
+        collections = stores.collections
+        take(app, vector_stores.router(stores))
+        take(app, documents.router(backends, settings, engine, collections))
+        take(app, collection_routes.router(settings, collections))
+        searches = open_searches(backends, settings, chats, collections)
+        take(app, rag.router(backends, settings, chats, searches))
 
 
 def _wrap_routes(

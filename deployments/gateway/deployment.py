@@ -13,7 +13,7 @@ from cluster.runtime.serving import http_host
 from cluster.settings.tree import Settings
 from cluster.stores.database import engine_of
 from cluster.types import LineAnswer, LineCall
-from deployments.clients import Backends, ChatModel, ChatModelClient, EmbedderClient, FleetClient, RetrieverClient
+from deployments.clients import Backends, ChatModel
 from deployments.gateway.app import build_app, build_lines
 from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.limits.gate import open_gate
@@ -24,6 +24,7 @@ from deployments.gateway.providers.provided import Provided
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.places import Places
 from deployments.gateway.routing.scale_watch import ScaleWatch
+from deployments.handles import ChatModelClient, EmbedderClient, FleetClient, RetrieverClient
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -15,6 +15,7 @@ UNION_TAGS = frozenset(
     | {"image", "tool_use", "tool_result", "TextDocument"}
     | {"message", "function_call", "function_call_output", "reasoning", "item_reference"}
     | {"input_text", "input_image", "output_text", "refusal"}
+    | {"file_search_call", "function_tool", "file_search_tool"}
 )
 
 

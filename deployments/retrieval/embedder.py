@@ -33,7 +33,12 @@ class Embedder:
         # long document keeps no query waiting.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="embed")
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="cut")
-        self._batcher = Batcher(self._engine.embed, self._computing)
+        self._batcher = Batcher(
+            read=self._engine.read,
+            embed=self._engine.embed,
+            reader=ThreadPoolExecutor(1, thread_name_prefix="read"),
+            computer=self._computing,
+        )
         self._loaded = int(time.time())
 
     async def card(self) -> ModelCard:

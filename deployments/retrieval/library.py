@@ -1,31 +1,31 @@
-"""Documents in, passages and grounded answers out: what the retriever thinks, without Serve."""
+"""Documents in, passages out: what the retriever thinks, without Serve."""
 
 import asyncio
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakValueDictionary
 
-from cluster.errors import BadRequest, ContextTooLong, EmptyDocument, ModelNotFound, PayloadTooLarge
+from cluster.errors import BadRequest, EmptyDocument, PayloadTooLarge
 from cluster.settings.pipelines import DocumentSettings
+from cluster.stores.embedding_cache import EmbeddingCache
 from cluster.types import (
-    Answer,
-    ChatCall,
     Chunk,
+    CollectionCard,
     Document,
     EmbedderIdentity,
     EmbeddingCall,
     Embeddings,
     Health,
+    MetadataValue,
     ModelCard,
     Passage,
-    Usage,
+    SearchCall,
+    SearchMode,
 )
-from deployments.clients import ChatModel
-from deployments.retrieval import grounding
+from deployments.clients import NO_METADATA
 from pipelines.documents.chunker import fingerprint
 from pipelines.documents.parsed import ParsedDocument
 from pipelines.documents.reader import read
@@ -54,56 +54,188 @@ class CuttingEmbedder(Protocol):
 class Vectors(Protocol):
     """The vector store's owner; see cluster.stores.vectors.VectorStore."""
 
-    async def held(self, document_id: str, *, chunker: str) -> Document | None: ...  # noqa: D102
+    async def held(self, collection: str, document_id: str, *, chunker: str) -> Document | None: ...  # noqa: D102
 
-    async def missing(self, ids: Sequence[str]) -> list[str]: ...  # noqa: D102
+    async def missing(self, collection: str, ids: Sequence[str]) -> list[str]: ...  # noqa: D102
 
     async def upsert(  # noqa: D102
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
+        self,
+        collection: str,
+        chunks: Sequence[Chunk],
+        vectors: "NDArray[np.float32]",
+        *,
+        chunker: str,
+        identity: EmbedderIdentity,
     ) -> None: ...
 
-    async def publish(self, document: Document, *, chunker: str) -> None: ...  # noqa: D102
+    async def publish(self, collection: str, document: Document, *, chunker: str) -> Document: ...  # noqa: D102
 
-    async def query(  # noqa: D102
-        self, vector: "NDArray[np.float32]", *, limit: int, identity: EmbedderIdentity
+    async def documents(self, collection: str) -> tuple[Document, ...]: ...  # noqa: D102
+
+    async def document(self, collection: str, document_id: str) -> Document: ...  # noqa: D102
+
+    async def chunks(  # noqa: D102
+        self, collection: str, document_id: str, *, first: int, limit: int
+    ) -> tuple[Chunk, ...]: ...
+
+    async def annotate(  # noqa: D102
+        self,
+        collection: str,
+        document_id: str,
+        *,
+        tags: Sequence[str] | None,
+        metadata: Mapping[str, MetadataValue] | None,
+    ) -> Document: ...
+
+    async def delete(self, collection: str, document_id: str) -> Document: ...  # noqa: D102
+
+    async def search(  # noqa: D102
+        self,
+        collection: str,
+        call: SearchCall,
+        vector: "NDArray[np.float32] | None",
+        *,
+        identity: EmbedderIdentity,
     ) -> tuple[Passage, ...]: ...
 
-    async def documents(self) -> tuple[Document, ...]: ...  # noqa: D102
+    async def collections(self) -> tuple[CollectionCard, ...]: ...  # noqa: D102
 
-    async def delete(self, document_id: str) -> Document: ...  # noqa: D102
+    async def remove_collection(self, collection: str) -> None: ...  # noqa: D102
+
+    async def reindex(self, collection: str) -> int: ...  # noqa: D102
 
     async def health(self) -> Health: ...  # noqa: D102
 
 
 class Library:
-    """All that the retriever does. clock: Unix seconds."""
+    """All that the retriever does; see deployments.clients.Retriever for what each method promises.
+
+    cache: of vectors of texts that were embedded before, in whatever collection. clock: Unix seconds.
+    """
 
     def __init__(
         self,
         settings: DocumentSettings,
         embedder: CuttingEmbedder,
         vectors: Vectors,
-        models: Mapping[str, ChatModel],
+        cache: EmbeddingCache,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._embedder = embedder
         self._vectors = vectors
-        self._models = models
+        self._cache = cache
         self._clock = clock
         self._parsing = asyncio.Semaphore(PARSERS)
+        # The same bytes sent twice at once are read once: the second sender waits, and finds them stored.
+        self._adding: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def add(self, *, source: str, content: bytes) -> Document:
-        """Store one document. The same bytes again are only given the new name.
+    async def add(
+        self,
+        *,
+        source: str,
+        content: bytes,
+        collection: str | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, MetadataValue] = NO_METADATA,
+    ) -> Document:
+        """Store one document. The same bytes again are only given the new name, tags and metadata.
 
         Raises what pipelines.documents.reader.read raises, and EmbedderMismatch.
         """
-        document_id = hashlib.sha256(content).hexdigest()
-        card = await self._embedder.card()
-        chunker = fingerprint(self._settings, card.id)
-        held = await self._vectors.held(document_id, chunker=chunker)
-        if held is not None:
-            return await self._renamed(held, source, chunker)
+        name, document_id = self._named(collection), hashlib.sha256(content).hexdigest()
+        lock = self._adding.setdefault((name, document_id), asyncio.Lock())
+        async with lock:
+            card = await self._embedder.card()
+            chunker = fingerprint(self._settings, card.id)
+            document = await self._vectors.held(name, document_id, chunker=chunker)
+            if document is None:
+                document = await self._read(name, source, content, document_id, _identity(card), chunker)
+            given = Document(
+                id=document_id,
+                source=source,
+                media_type=document.media_type,
+                chunks=document.chunks,
+                pages=document.pages,
+                characters=document.characters,
+                created=document.created,
+                tags=tags,
+                metadata=dict(metadata),
+            )
+            return await self._vectors.publish(name, given, chunker=chunker)
+
+    async def documents(self, collection: str | None = None) -> tuple[Document, ...]:
+        """All documents, newest first."""
+        return await self._vectors.documents(self._named(collection))
+
+    async def document(self, document_id: str, collection: str | None = None) -> Document:
+        """One document. Raises DocumentNotFound."""
+        return await self._vectors.document(self._named(collection), document_id)
+
+    async def chunks(
+        self, document_id: str, collection: str | None = None, *, first: int = 0, limit: int = 100
+    ) -> tuple[Chunk, ...]:
+        """A document's chunks in order. Raises DocumentNotFound."""
+        return await self._vectors.chunks(self._named(collection), document_id, first=first, limit=limit)
+
+    async def annotate(
+        self,
+        document_id: str,
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] | None,
+        metadata: Mapping[str, MetadataValue] | None,
+    ) -> Document:
+        """Set a document's tags and metadata. Raises DocumentNotFound."""
+        return await self._vectors.annotate(self._named(collection), document_id, tags=tags, metadata=metadata)
+
+    async def remove(self, document_id: str, collection: str | None = None) -> Document:
+        """Forget one document. Raises DocumentNotFound."""
+        return await self._vectors.delete(self._named(collection), document_id)
+
+    async def search(self, call: SearchCall) -> tuple[Passage, ...]:
+        """The best passages, best first. Raises BadRequest, EmbedderMismatch."""
+        if not call.query.strip():
+            raise BadRequest("The query is empty", hint="ask something", param="query")
+        if call.mode is SearchMode.BM25:
+            identity = _identity(await self._embedder.card())
+            return await self._vectors.search(call.collection, call, None, identity=identity)
+        wanted = EmbeddingCall(inputs=(call.query,), request_id=uuid.uuid4().hex)
+        try:
+            card, embedded = await asyncio.gather(self._embedder.card(), self._embedder.embed(wanted))
+        except BadRequest as error:  # nothing but characters that the embedder does not see
+            raise BadRequest("The query has no word in it", hint="ask something", param="query") from error
+        return await self._vectors.search(call.collection, call, embedded.vectors[0], identity=_identity(card))
+
+    async def collections(self) -> tuple[CollectionCard, ...]:
+        """All collections, by name."""
+        return await self._vectors.collections()
+
+    async def remove_collection(self, collection: str) -> None:
+        """Forget a collection. Raises CollectionNotFound."""
+        await self._vectors.remove_collection(collection)
+
+    async def reindex(self, collection: str | None = None) -> int:
+        """Write a collection's index anew from its vector files. Raises CollectionNotFound."""
+        return await self._vectors.reindex(self._named(collection))
+
+    async def health(self) -> Health:
+        """How the vector store is."""
+        return await self._vectors.health()
+
+    def _named(self, collection: str | None) -> str:
+        return self._settings.collection if collection is None else collection
+
+    async def _read(
+        self,
+        collection: str,
+        source: str,
+        content: bytes,
+        document_id: str,
+        identity: EmbedderIdentity,
+        chunker: str,
+    ) -> Document:
+        """Parse, cut, embed and write a document; it is not published then."""
         async with self._parsing:
             parsed = await asyncio.to_thread(read, source, content, self._settings)
         if len(parsed.text.encode()) > MAX_TEXT_BYTES:
@@ -113,8 +245,13 @@ class Library:
         chunks = await self._embedder.cut(parsed, document_id=document_id, source=source)
         if not chunks:
             raise EmptyDocument(f"{source}: the embedder sees no text in it", hint="send a file with words in it")
-        await self._store(chunks, chunker, _identity(card))
-        document = Document(
+        missing = set(await self._vectors.missing(collection, [chunk.id for chunk in chunks]))
+        wanted = [chunk for chunk in chunks if chunk.id in missing]
+        for first in range(0, len(wanted), EMBED_AT_ONCE):
+            part = wanted[first : first + EMBED_AT_ONCE]
+            vectors = await self._embedded([chunk.text for chunk in part], identity)
+            await self._vectors.upsert(collection, part, vectors, chunker=chunker, identity=identity)
+        return Document(
             id=document_id,
             source=source,
             media_type=parsed.media_type,
@@ -123,88 +260,22 @@ class Library:
             characters=len(parsed.text),
             created=int(self._clock()),
         )
-        await self._vectors.publish(document, chunker=chunker)
-        return document
 
-    async def documents(self) -> tuple[Document, ...]:
-        """All documents, newest first."""
-        return await self._vectors.documents()
+    async def _embedded(self, texts: Sequence[str], identity: EmbedderIdentity) -> "NDArray[np.float32]":
+        """Vectors of the texts; those that were embedded before are not embedded again."""
+        import numpy as np
 
-    async def remove(self, document_id: str) -> Document:
-        """Forget one document. Raises DocumentNotFound."""
-        return await self._vectors.delete(document_id)
-
-    async def search(self, query: str, *, limit: int) -> tuple[Passage, ...]:
-        """The best passages, best first. Raises BadRequest, EmbedderMismatch."""
-        if not query.strip():
-            raise BadRequest("The query is empty", hint="ask something", param="query")
-        call = EmbeddingCall(inputs=(query,), request_id=uuid.uuid4().hex)
-        try:
-            card, embedded = await asyncio.gather(self._embedder.card(), self._embedder.embed(call))
-        except BadRequest as error:  # nothing but characters that the embedder does not see
-            raise BadRequest("The query has no word in it", hint="ask something", param="query") from error
-        return await self._vectors.query(embedded.vectors[0], limit=limit, identity=_identity(card))
-
-    async def answer(self, query: str, *, limit: int, model: str | None, request_id: str) -> Answer:
-        """Answer from the best passages; without one worth showing, say so without asking a model.
-
-        Raises ModelNotFound, ContextTooLong where not even one passage fits, and what the model raises.
-        """
-        name, chat = self._chosen(model)
-        found = await self.search(query, limit=limit)
-        passages = grounding.worth_showing(found, self._settings.min_score)
-        if not passages:
-            return Answer(text=grounding.ABSTENTION, model=name, passages=(), finish_reason="stop", usage=Usage())
-        card = await chat.card()
-        tokens = self._settings.answer_tokens
-        context = card.capabilities.context_length
-        passages = grounding.fit(passages, query, context_length=context, answer_tokens=tokens)
-        while True:
-            body = grounding.body(name, passages, query, tokens)
-            try:
-                completion = json.loads(await chat.chat(ChatCall(body=body, request_id=request_id)))
-            except ContextTooLong:
-                if len(passages) == 1:
-                    raise
-                passages = passages[:-1]
-                continue
-            choice, usage = completion["choices"][0], completion["usage"]
-            return Answer(
-                text=(choice["message"]["content"] or "").strip(),
-                model=name,
-                passages=passages,
-                finish_reason=choice["finish_reason"],
-                usage=Usage(prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"]),
-            )
-
-    async def health(self) -> Health:
-        """How the vector store is."""
-        return await self._vectors.health()
-
-    def _chosen(self, model: str | None) -> tuple[str, ChatModel]:
-        name = model or self._settings.answer_model or next(iter(self._models), None)
-        if name is None:
-            raise ModelNotFound("No chat model is served to answer with", hint="add one to models")
-        if name not in self._models:
-            raise ModelNotFound(
-                f"No chat model {name!r} is served here", hint=f"one of {', '.join(self._models)}", param="model"
-            )
-        return name, self._models[name]
-
-    async def _renamed(self, held: Document, source: str, chunker: str) -> Document:
-        document = replace(held, source=source)
-        await self._vectors.publish(document, chunker=chunker)
-        return document
-
-    async def _store(self, chunks: tuple[Chunk, ...], chunker: str, identity: EmbedderIdentity) -> None:
-        missing = set(await self._vectors.missing([chunk.id for chunk in chunks]))
-        wanted = [chunk for chunk in chunks if chunk.id in missing]
-        for first in range(0, len(wanted), EMBED_AT_ONCE):
-            part = wanted[first : first + EMBED_AT_ONCE]
-            texts = tuple(chunk.text for chunk in part)
-            call = EmbeddingCall(inputs=texts, request_id=uuid.uuid4().hex)
-            embedded = await self._embedder.embed(call)
-            await self._vectors.upsert(part, embedded.vectors, chunker=chunker, identity=identity)
+        known = await asyncio.to_thread(self._cache.get, texts, identity)
+        new = [place for place in range(len(texts)) if place not in known]
+        vectors = np.zeros((len(texts), identity.dimensions), np.float32)
+        for place, vector in known.items():
+            vectors[place] = vector
+        if new:
+            inputs = tuple(texts[place] for place in new)
+            embedded = await self._embedder.embed(EmbeddingCall(inputs=inputs, request_id=uuid.uuid4().hex))
+            vectors[new] = embedded.vectors
+            await asyncio.to_thread(self._cache.put, inputs, embedded.vectors, identity)
+        return vectors
 
 
 def _identity(card: ModelCard) -> EmbedderIdentity:

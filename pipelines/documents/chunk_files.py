@@ -1,41 +1,29 @@
-"""Chunks between the two stages: one Parquet file a document, complete or not there."""
+"""Chunks between the two stages: a Parquet file a group of documents, complete or not there."""
 
+import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from cluster.stores.chunk_table import chunks_of, schema, table_of
 from cluster.types import Chunk
 
-_TYPES: dict[str, pa.DataType] = {
-    "id": pa.string(),
-    "document_id": pa.string(),
-    "source": pa.string(),
-    "ordinal": pa.int32(),
-    "start": pa.int64(),
-    "end": pa.int64(),
-    "text": pa.string(),
-    "tokens": pa.int32(),
-    "page": pa.int32(),
-    "heading": pa.string(),
-}
-SCHEMA = pa.schema(_TYPES)
 
+def write_chunks(folder: Path, chunks: Sequence[Chunk]) -> Path:
+    """Write chunks, in their order; the file appears whole, and writing the same again replaces it."""
+    import pyarrow.parquet as pq
 
-def write_chunks(folder: Path, document_id: str, chunks: Sequence[Chunk]) -> Path:
-    """Write a document's chunks; the file appears whole, and writing it again replaces it."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{document_id}.parquet"
-    draft = file.with_suffix(f".{os.getpid()}.tmp")  # two names of the same bytes may be cut at once
-    pq.write_table(pa.Table.from_pylist([asdict(chunk) for chunk in chunks], schema=SCHEMA), draft)
+    name = hashlib.sha256("\n".join(chunk.id for chunk in chunks).encode()).hexdigest()[:32]
+    file = folder / f"{name}.parquet"
+    draft = file.with_suffix(f".{os.getpid()}.tmp")  # a stage that was thought dead may write it, too
+    pq.write_table(table_of(chunks), draft)
     draft.replace(file)
     return file
 
 
 def read_chunks(file: str, *, first: int, count: int) -> list[Chunk]:
-    """`count` chunks from the ordinal `first` on."""
-    rows = pq.read_table(file, schema=SCHEMA).slice(first, count).to_pylist()
-    return [Chunk(**row) for row in rows]
+    """`count` chunks from the row `first` on."""
+    import pyarrow.parquet as pq
+
+    return chunks_of(pq.read_table(file, schema=schema()).slice(first, count))

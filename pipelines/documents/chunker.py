@@ -1,11 +1,12 @@
 """Text to chunks of bounded size, cut where the text itself has seams; pure.
 
 Sections are never crossed. Inside one, the largest seams that give pieces small enough are taken: blank
-lines, lines, sentences, words, and only where a word is longer than a chunk, its middle.
+lines, lines, sentences, words, and only where a word is longer than a chunk, somewhere inside it.
 """
 
 import hashlib
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -13,9 +14,9 @@ from itertools import pairwise
 from cluster.errors import BadRequest
 from cluster.settings.pipelines import DocumentSettings
 from cluster.types import Chunk
-from pipelines.documents.parsed import ParsedDocument, Section
+from pipelines.documents.parsed import PARSER_VERSION, ParsedDocument, Section
 
-VERSION = 1  # part of each chunk's id: raise it when the same input gives other chunks
+VERSION = 2  # part of each chunk's id: raise it when the same input gives other chunks
 SEAMS = (
     re.compile(r"\n\s*\n"),
     re.compile(r"\n"),
@@ -23,13 +24,15 @@ SEAMS = (
     re.compile(r"\s+"),
 )
 MAX_CHARACTERS_PER_TOKEN = 12  # some tokenizers make one token of any long word; prose has 4 to 5
+BLOCK_CHARACTERS = 16 * 1024  # tokenised at once: a tokenizer needs hundreds of bytes for each character
+MARGIN = 0.9  # of a chunk, for a piece of a word: its ends may take other tokens than they had inside the whole
 SPECIAL_TOKENS = 2  # what an embedder adds around a text
 Spans = list[tuple[int, int]]
 
 
 def fingerprint(settings: DocumentSettings, model: str) -> str:
-    """What the cut depends on besides the document: version, embedder, sizes."""
-    told = f"{VERSION}|{model}|{settings.chunk_tokens}|{settings.chunk_overlap}"
+    """What the cut depends on besides the document: versions of parsers and chunker, embedder, sizes."""
+    told = f"{PARSER_VERSION}.{VERSION}|{model}|{settings.chunk_tokens}|{settings.chunk_overlap}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -76,6 +79,17 @@ def cut(
     return tuple(chunks)
 
 
+def _blocks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans without a gap that begin before a white space where they can."""
+    while start < end:
+        stop = min(start + BLOCK_CHARACTERS, end)
+        if stop < end:
+            space = max(text.rfind(" ", start + 1, stop), text.rfind("\n", start + 1, stop))
+            stop = space if space > 0 else stop
+        yield start, stop
+        start = stop
+
+
 class _Cutter:
     """Cuts one section. Positions are characters of the whole document's text."""
 
@@ -87,8 +101,12 @@ class _Cutter:
         self._tokenize = tokenize
         self._size = size
         self._overlap = overlap
-        spans = tokenize(text[section.start : section.end])
-        self._starts = [section.start + start for start, _ in spans]
+        # Where tokens begin: exact for a section of one block, and near enough to cut by for others.
+        self._starts = array("q")
+        self._blocks = 0
+        for start, end in _blocks(text, section.start, section.end):
+            self._starts.extend(start + token for token, _ in tokenize(text[start:end]))
+            self._blocks += 1
 
     def chunks(self) -> Iterator[tuple[int, int, int]]:
         """(start, end, tokens) of each chunk."""
@@ -106,21 +124,23 @@ class _Cutter:
         if self._fits(start, end):
             yield start, end
         elif seam == len(SEAMS):
-            middle = self._middle(start, end)
-            yield from self._pieces(start, middle, seam)
-            yield from self._pieces(middle, end, seam)
+            yield from self._steps(start, end)
         else:
             found = (match.end() for match in SEAMS[seam].finditer(self._text, start, end))
             edges = [start, *(edge for edge in found if start < edge < end), end]
             for left, right in pairwise(edges):
                 yield from self._pieces(left, right, seam + 1)
 
-    def _middle(self, start: int, end: int) -> int:
-        """Near the middle, between two tokens where there are two."""
-        first, last = bisect_left(self._starts, start + 1), bisect_left(self._starts, end)
-        if last > first:
-            return self._starts[(first + last) // 2]
-        return (start + end) // 2
+    def _steps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What has no seam, cut between two tokens where there are two, as far on as fits."""
+        most = self._size * MAX_CHARACTERS_PER_TOKEN
+        tokens = max(1, int(self._size * MARGIN))
+        while start < end:
+            next_token = bisect_left(self._starts, start) + tokens
+            after = self._starts[next_token] if next_token < len(self._starts) else end
+            stop = min(end, start + most, max(after, start + 1))
+            yield start, stop
+            start = stop
 
     def _merged(self, pieces: Spans) -> Iterator[tuple[int, int]]:
         """Neighbours joined while they fit; each span begins inside the one before, by the overlap."""
@@ -161,7 +181,8 @@ class _Cutter:
         """The span with its true token count: a piece of a word may hold more tokens than the whole told."""
         if start == end:
             return
-        tokens = len(self._tokenize(self._text[start:end]))
+        whole = self._blocks == 1 and (start, end) == (self._section.start, self._section.end)
+        tokens = len(self._starts) if whole else len(self._tokenize(self._text[start:end]))
         if tokens == 0:  # control characters that the embedder does not see: nothing to find there
             return
         if tokens <= self._size or end - start == 1:

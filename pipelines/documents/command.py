@@ -1,84 +1,141 @@
-"""`ingest`: files and folders into the running cluster's documents."""
+"""`ingest`, `sync` and `reindex`: files and folders into the running cluster's documents."""
 
+import json
 import shutil
 import time
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cluster.config import home, load_config
-from cluster.errors import HeliostatError, SettingsError
-from cluster.runtime.state import read_state
-from cluster.settings.tree import Settings
+from cluster.errors import HeliostatError
 from pipelines.documents.job_progress import JOB_ID, JobProgress, upload_folder, write_progress
-from pipelines.documents.selection import Selected, select
 
 WRITE_EVERY_S = 0.5  # a job's progress file: as often as somebody may look
 
+Config = Annotated[
+    Path | None,
+    typer.Option(help="The config file; by default the one that the cluster runs on.", show_default=False),
+]
+Into = Annotated[
+    str | None, typer.Option(help="The collection; by default documents.collection.", show_default=False)
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="Put on every document; may be given again.", show_default=False)
+]
+Metadata = Annotated[
+    str | None, typer.Option(help="A JSON object put on every document.", show_default=False, metavar="JSON")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search: PDF, text and Markdown.")],
-    config: Annotated[
-        Path | None, typer.Option(help="The config file; by default the one that the cluster runs on.")
-    ] = None,
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.", show_default=False)],
+    collection: Into = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
+    config: Config = None,
     job: Annotated[str | None, typer.Option(hidden=True, help="Of an upload: report under this id.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Store documents: read, cut into chunks, embed, keep. What is unchanged is skipped.
 
     Exits with 1 where a document failed.
     """
-    result = _run(paths, config, job)
-    from pipelines.documents.display import summary
-
-    for line in summary(result):
-        typer.echo(line)
-    if result.failed:
-        raise typer.Exit(1)
-
-
-def _run(paths: list[Path], config: Path | None, job: str | None) -> JobProgress:
     if job is not None and not JOB_ID.fullmatch(job):
         raise typer.BadParameter(f"{job!r} is no job's id", param_hint="--job")
+    labels = _labels(tag, metadata)
+    with _reported(job, config) as folder:
+        from pipelines.documents.running import new_job_id, running, store
+        from pipelines.documents.selection import select
+
+        cluster = running(config)
+        uploaded = upload_folder(folder, job) if job else None
+        files = select(paths, [str(uploaded)] if uploaded else cluster.settings.documents.folders)
+        with _shown(folder, job) as watch:
+            result = store(files, cluster, watch, job_id=job or new_job_id(), collection=collection, labels=labels)
+        if uploaded is not None:
+            shutil.rmtree(uploaded, ignore_errors=True)
+    _tell(result, as_json)
+
+
+def sync(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder that the collection should follow.", show_default=False)
+    ],
+    collection: Into = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
+    config: Config = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Take everything out where the folder has nothing to read.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a collection follow a folder: what is new or changed is stored, what vanished from it leaves.
+
+    Only what came from that folder leaves, never what was uploaded or came from elsewhere. Exits with 1 where a
+    document failed; the version of it that was stored before stays.
+    """
+    labels = _labels(tag, metadata)
+    from pipelines.documents.journal import Journal
+    from pipelines.documents.running import new_job_id, running, store
+    from pipelines.documents.selection import select
+    from pipelines.documents.sync import refuse_empty, take_out, vanished
+
+    cluster = running(config)
+    into = collection or cluster.settings.documents.collection
+    files = select([folder], cluster.settings.documents.folders, allow_empty=True)
+    journal = Journal(cluster.states(), into)
+    gone = vanished(journal.known, folder, files)
+    if not allow_empty:
+        refuse_empty(folder, files, gone)
+    with _shown(cluster.home, None) as watch:
+        result = store(files, cluster, watch, job_id=new_job_id(), collection=into, labels=labels, journal=journal)
+        if gone:
+            removed = take_out(gone, cluster.owner(into), cluster.records(into), journal)
+            result = replace(result, removed=removed)
+    _tell(result, as_json)
+
+
+def reindex(collection: Into = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Write a collection's index anew from its vector files: nothing is read or embedded again."""
+    from pipelines.documents.running import running
+
+    cluster = running(config)
+    began = time.monotonic()
+    chunks = cluster.owner(collection).reindex()
+    name, took = collection or cluster.settings.documents.collection, time.monotonic() - began
+    if as_json:
+        typer.echo(json.dumps({"collection": name, "chunks": chunks, "seconds": round(took, 3)}))
+    else:
+        typer.echo(f"{name}: {chunks} chunks written anew in {took:.1f} s")
+
+
+@contextmanager
+def _reported(job: str | None, config: Path | None) -> Iterator[Path]:
+    """An upload's job that cannot even begin says so where its uploader looks."""
     folder = load_config(config).settings.home_path if config else home()
     try:
-        state = read_state(folder)
-        settings = load_config(config or state.config).settings
-        if not settings.embedding_models:
-            raise SettingsError(
-                f"{config or state.config}: models: no embedding model", hint="add one to store with"
-            )
-        uploaded = upload_folder(folder, job) if job else None
-        files = select(paths, [str(uploaded)] if uploaded else settings.documents.folders)
-        result = _ingest(files, settings, state.application, folder, job)
+        yield folder
     except HeliostatError as error:
         if job is not None:
-            write_progress(
-                folder, JobProgress(job_id=job, state="failed", reason=error.line(), updated=time.time())
-            )
+            reason = JobProgress(job_id=job, state="failed", reason=error.line(), updated=time.time())
+            write_progress(folder, reason)
         raise
-    if uploaded is not None:
-        shutil.rmtree(uploaded, ignore_errors=True)
-    return result
 
 
-def _ingest(
-    files: tuple[Selected, ...], settings: Settings, application: str, folder: Path, job: str | None
-) -> JobProgress:
+@contextmanager
+def _shown(folder: Path, job: str | None) -> Iterator[Any]:
+    """Who watches the run: the terminal, and for an upload the file that its uploader reads."""
     from rich.console import Console
 
-    from pipelines.driver import become_driver
-
-    become_driver(folder)
     from pipelines.documents.display import Display
-    from pipelines.documents.owner import Owner
-    from pipelines.documents.pipeline import Ingest
-    from pipelines.documents.pool import ActorPool
-    from pipelines.documents.stages import Place
 
-    run_id = job or f"ingest-{uuid.uuid4().hex[:16]}"
-    place = Place(settings=settings, application=application, folder=str(folder / "documents" / "runs" / run_id))
     with Display(Console(stderr=True)) as display:
         written = 0.0
 
@@ -89,4 +146,33 @@ def _ingest(
                 write_progress(folder, progress)
                 written = time.monotonic()
 
-        return Ingest(place, ActorPool(place), Owner(application), watch, job_id=run_id).run(files)
+        yield watch
+
+
+def _tell(result: JobProgress, as_json: bool) -> None:
+    from pipelines.documents.display import summary
+
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+    else:
+        for line in summary(result):
+            typer.echo(line)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _labels(tags: list[str] | None, metadata: str | None) -> Any:
+    from pipelines.documents.pipeline import Labels
+
+    try:
+        fields = json.loads(metadata) if metadata else {}
+    except ValueError as error:
+        raise typer.BadParameter(f"no JSON: {error}", param_hint="--metadata") from None
+    if not isinstance(fields, dict) or not all(
+        isinstance(value, str | int | float | bool) for value in fields.values()
+    ):
+        told = "a JSON object whose values are strings, numbers or booleans"
+        raise typer.BadParameter(told, param_hint="--metadata")
+    if any(not tag.strip() for tag in tags or ()):
+        raise typer.BadParameter("a tag is empty", param_hint="--tag")
+    return Labels(tags=tuple(tags or ()), metadata=fields)

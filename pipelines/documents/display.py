@@ -73,7 +73,8 @@ def summary(progress: JobProgress) -> list[str]:
     """What an ingest did, as lines of text."""
     failed = len(progress.failed)
     stored, chunks = len(progress.documents), progress.chunks_done
-    lines = [f"{stored} stored ({chunks} chunks), {progress.unchanged} unchanged, {failed} failed"]
+    removed = f", {progress.removed} removed" if progress.removed else ""
+    lines = [f"{stored} stored ({chunks} chunks), {progress.unchanged} unchanged, {failed} failed{removed}"]
     for failure in progress.failed:
         told = f"{failure.message} — {failure.hint}" if failure.hint else failure.message
         lines.append(f"  failed: {told} [{failure.code}]")

@@ -25,7 +25,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """One job. updated: Unix seconds of the last change. reason: why a job as a whole failed."""
+    """One job. documents: stored, an id a file. removed: files that a sync took out. embedded: texts computed.
+
+    updated: Unix seconds of the last change. reason: why a job as a whole failed.
+    """
 
     job_id: str
     state: State
@@ -35,6 +38,8 @@ class JobProgress:
     chunks_done: int = 0
     documents: tuple[str, ...] = ()
     unchanged: int = 0
+    removed: int = 0
+    embedded: int = 0
     failed: tuple[Failure, ...] = ()
     reason: str | None = None
     updated: float = 0.0

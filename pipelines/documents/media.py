@@ -2,23 +2,40 @@
 
 from pathlib import PurePosixPath
 
-from cluster.errors import BrokenDocument, UnsupportedDocument
+from cluster.errors import BrokenDocument, EncryptedDocument, UnsupportedDocument
 
-PDF, TEXT, MARKDOWN = "application/pdf", "text/plain", "text/markdown"
-MEDIA_TYPES = {".pdf": PDF, ".txt": TEXT, ".md": MARKDOWN, ".markdown": MARKDOWN}
-READABLE = "PDF, text and Markdown are read: .pdf, .txt, .md, .markdown"
+PDF, TEXT, MARKDOWN, HTML = "application/pdf", "text/plain", "text/markdown", "text/html"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+CSV, TSV, JSONL = "text/csv", "text/tab-separated-values", "application/jsonl"
+MEDIA_TYPES = {
+    ".pdf": PDF,
+    ".docx": DOCX,
+    ".html": HTML,
+    ".htm": HTML,
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".txt": TEXT,
+    ".csv": CSV,
+    ".tsv": TSV,
+    ".jsonl": JSONL,
+    ".ndjson": JSONL,
+}
+READABLE = f"PDF, Word, HTML, Markdown, text, CSV and JSONL are read: {', '.join(MEDIA_TYPES)}"
 PDF_MAGIC = b"%PDF-"
 PDF_MAGIC_WITHIN = 1024  # readers accept some bytes before it, and so do real files
+ZIP_MAGIC = b"PK\x03\x04"
+OLE_MAGIC = b"\xd0\xcf\x11\xe0"
+ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")  # what Word wraps a file with a password in
 MAGICS = {
     PDF_MAGIC: "a PDF",
-    b"PK\x03\x04": "a ZIP archive (or an Office file)",
+    ZIP_MAGIC: "a ZIP archive (or an Office file)",
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"\x1f\x8b": "a gzip archive",
     b"\x7fELF": "a program",
     b"{\\rtf": "an RTF file",
-    b"\xd0\xcf\x11\xe0": "an old Office file",
+    OLE_MAGIC: "an old Office file",
 }
 
 
@@ -38,11 +55,20 @@ def require_readable(name: str) -> str:
 
 
 def media_type(name: str, content: bytes) -> str:
-    """The media type. Raises UnsupportedDocument by the name, BrokenDocument where the bytes belie it."""
+    """The media type.
+
+    Raises UnsupportedDocument by the name, BrokenDocument where the bytes belie it, EncryptedDocument for a Word
+    file with a password.
+    """
     kind = require_readable(name)
     if kind == PDF:
         if PDF_MAGIC not in content[:PDF_MAGIC_WITHIN]:
             raise BrokenDocument(f"{name}: {_looks_like(content)}, not a PDF", hint="send the PDF itself")
+    elif kind == DOCX:
+        if content.startswith(OLE_MAGIC) and ENCRYPTED_OFFICE in content:
+            raise EncryptedDocument(f"{name}: the Word file needs a password", hint="save a copy without one")
+        if not content.startswith(ZIP_MAGIC):
+            raise BrokenDocument(f"{name}: {_looks_like(content)}, not a Word file", hint="save it as .docx")
     elif any(content.startswith(magic) for magic in MAGICS):
         raise BrokenDocument(f"{name}: {_looks_like(content)}, not text", hint=READABLE)
     return kind

@@ -1,90 +1,98 @@
-"""The vector store's owner as a pipeline calls it: a Serve handle by name, blocking, patient with a restart."""
+"""The vector store's owner as a pipeline calls it, for one collection."""
 
-import asyncio
-import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from cluster.errors import HeliostatError, Unavailable
-from cluster.types import Chunk, Document, EmbedderIdentity
+from cluster.types import Chunk, CollectionCard, Document, EmbedderIdentity
+from pipelines.documents.served import Connect, Served
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 DEPLOYMENT = "VectorStore"
-PATIENCE_S = 60.0  # a killed owner is back within about 10 s; every call may be made twice, as ids decide
-PAUSE_S = 1.0
+AT_ONCE = 500  # documents of one call: far below the 4 MiB that a message to a replica may have
+REINDEX_PATIENCE_S = 24 * 3600.0
+Item = TypeVar("Item")
 
 
 class Vectors(Protocol):
-    """What a pipeline needs of a vector store; see cluster.stores.vectors.VectorStore."""
+    """What a pipeline needs of one collection; see cluster.stores.vectors.VectorStore. All may be done twice."""
 
-    def held(self, document_id: str, *, chunker: str) -> Document | None: ...  # noqa: D102
-
-    def missing(self, ids: Sequence[str]) -> list[str]: ...  # noqa: D102
-
-    def upsert(  # noqa: D102
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
-    ) -> None: ...
-
-    def publish(self, document: Document, *, chunker: str) -> None: ...  # noqa: D102
-
-
-class Owner:
-    """The owner deployment of one application. Raises its errors, and Unavailable when it stays away."""
-
-    def __init__(self, application: str) -> None:
-        # A handle in Ray's throughput mode only works on an event loop, so there is one for it in a thread.
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="vector-owner", daemon=True).start()
-        self._application = application
-        self._handle: Any = None
-
-    def held(self, document_id: str, *, chunker: str) -> Document | None:
-        """The published document, where it was cut by this chunker."""
-        return cast("Document | None", self._call(lambda owner: owner.held.remote(document_id, chunker=chunker)))
+    def held(self, ids: Sequence[str], *, chunker: str) -> dict[str, Document]:
+        """Those of the documents that are published as this chunker cut them."""
+        ...
 
     def missing(self, ids: Sequence[str]) -> list[str]:
         """Those of the chunk ids that are not stored."""
-        return cast("list[str]", self._call(lambda owner: owner.missing.remote(list(ids))))
+        ...
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
     ) -> None:
-        """Write chunks and their vectors."""
-        self._call(lambda owner: owner.upsert.remote(tuple(chunks), vectors, chunker=chunker, identity=identity))
+        """Write chunks and their vectors. Raises EmbedderMismatch."""
+        ...
 
-    def publish(self, document: Document, *, chunker: str) -> None:
-        """Make a document visible under its source."""
-        self._call(lambda owner: owner.publish.remote(document, chunker=chunker))
+    def publish(self, documents: Sequence[Document], *, chunker: str) -> None:
+        """Make documents visible under their sources."""
+        ...
 
-    def _call(self, send: Callable[[Any], Any]) -> Any:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return asyncio.run_coroutine_threadsafe(self._ask(send), self._loop).result()
-            except Exception as error:  # the border of the process: everything is translated here, once
-                ours = _translated(error)
-                if not isinstance(ours, Unavailable) or time.monotonic() > deadline:
-                    raise ours from error
-                time.sleep(PAUSE_S)
-
-    async def _ask(self, send: Callable[[Any], Any]) -> Any:
-        if self._handle is None:
-            from ray import serve
-
-            self._handle = serve.get_deployment_handle(DEPLOYMENT, self._application)
-        return await send(self._handle)
+    def unpublish(self, sources: Sequence[str]) -> None:
+        """Take names away; a document without a name leaves."""
+        ...
 
 
-def _translated(error: Exception) -> Exception:
-    from ray.exceptions import RayActorError, RayTaskError
-    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+class Owner:
+    """One collection of the owner deployment. Raises its errors, and Unavailable when it stays away."""
 
-    if isinstance(error, RayTaskError) and isinstance(error.cause, HeliostatError):
-        return error.cause
-    if isinstance(error, RayActorError | DeploymentUnavailableError | BackPressureError | RayServeException):
-        return Unavailable(f"The vector store's owner is away: {type(error).__name__}", hint="heliostat status")
-    return error
+    def __init__(self, application: str, collection: str, connect: Connect | None = None) -> None:
+        self._served = Served(application, DEPLOYMENT, connect)
+        self._collection = collection
+
+    def held(self, ids: Sequence[str], *, chunker: str) -> dict[str, Document]:
+        """See Vectors."""
+        found: dict[str, Document] = {}
+        for part in _parts(ids):
+            answer = self._served.call("held_many", self._collection, list(part), chunker=chunker)
+            found.update((document.id, document) for document in answer if document is not None)
+        return found
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """See Vectors."""
+        return cast("list[str]", self._served.call("missing", self._collection, list(ids)))
+
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", *, chunker: str, identity: EmbedderIdentity
+    ) -> None:
+        """See Vectors."""
+        self._served.call("upsert", self._collection, tuple(chunks), vectors, chunker=chunker, identity=identity)
+
+    def publish(self, documents: Sequence[Document], *, chunker: str) -> None:
+        """See Vectors."""
+        for part in _parts(documents):
+            self._served.call("publish_many", self._collection, tuple(part), chunker=chunker)
+
+    def unpublish(self, sources: Sequence[str]) -> None:
+        """See Vectors."""
+        for part in _parts(sources):
+            self._served.call("unpublish_sources", self._collection, tuple(part))
+
+    def collections(self) -> tuple[CollectionCard, ...]:
+        """All collections that hold something, by name."""
+        return cast("tuple[CollectionCard, ...]", self._served.call("collections"))
+
+    def remove_collection(self, collection: str) -> None:
+        """Forget a collection and all that is in it. Raises CollectionNotFound."""
+        self._served.call("remove_collection", collection)
+
+    def delete(self, document_id: str) -> Document:
+        """Forget a document under all its names. Raises DocumentNotFound."""
+        return cast(Document, self._served.call("delete", self._collection, document_id))
+
+    def reindex(self) -> int:
+        """Write the collection's index anew from the vector files; how many chunks. Raises CollectionNotFound."""
+        return int(self._served.call("reindex", self._collection, patience_s=REINDEX_PATIENCE_S))
+
+
+def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE))

@@ -1,54 +1,88 @@
-"""The child process that parses one PDF: bytes on stdin, one JSON object on stdout.
+"""The process that parses: one document after another from its stdin, each answered on its stdout.
 
-pdfium is not thread-safe and a broken file may crash it: it dies here alone. Its memory is bounded, so that
-a small file that unfolds into gigabytes ends this process and not the machine. The object is
-`{"pages": [text, …]}` or `{"error": "encrypted" | "broken" | "pages", "detail": …}`.
+It is where a parser may crash, hang or fill its memory, alone. Its memory and its processor time are bounded, and
+it writes no file but its stderr. It ends by itself: when nobody asks any more, when whoever asked is gone, and when
+a document has left it large, for memory that was freed is seldom given back.
+
+It says `ready` when it has started. A request's header has name, media_type, limits, memory_bytes and cpu_s. An
+answer's is a document's (media_type, pages, sections; the body is the text in UTF-8) or an error's (code, message,
+hint), where the code `memory` means that there was too little.
 """
 
-import json
+import os
 import resource
 import sys
+from dataclasses import astuple
+from typing import Any
 
-MEMORY_BYTES = 2 * 1024**3  # address space; a 5,000-page report takes about a tenth
+from cluster.errors import HeliostatError
+from pipelines.documents.frames import Frame, awaits, receive, send
+from pipelines.documents.parsed import Limits, ParsedDocument
+from pipelines.documents.parsers import parse
+
+IDLE_S = 60.0
+LARGE_KIB = 400 * 1024  # resident, at its most: a worker is 40 MiB when it starts
+MAX_FILE_BYTES = 64 * 1024  # its stderr
+NO_MEMORY = "memory"
 
 
 def main() -> None:
-    """Read stdin, write stdout. argv: the largest number of pages."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    result = parse(sys.stdin.buffer.read(), max_pages=int(sys.argv[1]))
-    sys.stdout.write(json.dumps(result))
-
-
-def parse(content: bytes, *, max_pages: int) -> dict[str, object]:
-    """The text of each page, or what is wrong."""
-    import pypdfium2
-    from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
-
-    try:
-        document = pypdfium2.PdfDocument(content)
-    except pypdfium2.PdfiumError as error:
-        locked = getattr(error, "err_code", None) in {FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY}
-        return {"error": "encrypted" if locked else "broken", "detail": str(error)}
-    try:
-        if len(document) > max_pages:
-            return {"error": "pages", "detail": str(len(document))}
-        return {"pages": [_text(document, number) for number in range(len(document))]}
-    except pypdfium2.PdfiumError as error:
-        return {"error": "broken", "detail": str(error)}
-    finally:
-        document.close()
-
-
-def _text(document: "object", number: int) -> str:
-    page = document[number]  # type: ignore[index]  # pypdfium2 has no types here
-    try:
-        text = page.get_textpage()
+    """Answer until nobody asks."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what a library prints must not stand between two answers
+    _bound(resource.RLIMIT_CORE, 0)
+    _bound(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    send(answers, Frame(header={"ready": True}))
+    while awaits(0, IDLE_S):
         try:
-            return str(text.get_text_range())
-        finally:
-            text.close()
-    finally:
-        page.close()
+            request = receive(0)
+        except EOFError:
+            return
+        answer = _answer(request)
+        send(answers, answer)
+        if answer.header.get("code") == NO_MEMORY or _is_large():
+            return
+
+
+def _answer(request: Frame) -> Frame:
+    asked = request.header
+    _bound(resource.RLIMIT_AS, int(asked["memory_bytes"]))
+    _bound(resource.RLIMIT_CPU, int(_used_s() + asked["cpu_s"]) + 1)
+    try:
+        document = parse(asked["name"], asked["media_type"], request.body, Limits(**asked["limits"]))
+        return told(document)
+    except HeliostatError as error:
+        return Frame(header={"code": error.code, "message": error.message, "hint": error.hint})
+    except MemoryError:
+        pass  # and let go of all that the parser held, before anything else is made
+    except Exception as error:  # noqa: BLE001 - a parser's own fault, whatever it is, is this document's
+        return Frame(header={"code": type(error).__name__, "message": str(error)[:200], "hint": None})
+    return Frame(header={"code": NO_MEMORY})
+
+
+def told(document: ParsedDocument) -> Frame:
+    """A document as an answer."""
+    header: dict[str, Any] = {
+        "media_type": document.media_type,
+        "pages": document.pages,
+        "sections": [astuple(section) for section in document.sections],
+    }
+    return Frame(header=header, body=document.text.encode())
+
+
+def _bound(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _used_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _is_large() -> bool:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most > (LARGE_KIB * 1024 if sys.platform == "darwin" else LARGE_KIB)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""A document as text, whatever it was before."""
+"""A document as text, whatever it was before, and what bounds the way there."""
 
 from dataclasses import dataclass
+
+PARSER_VERSION = 2  # part of each chunk's id: raise it when a parser gives another text for the same bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A span of the text that a chunk never crosses: a page, or what stands under one heading.
+    """A span of the text that a chunk never crosses: a page, a row, or what stands under one heading.
 
-    start, end: characters. page: from 1, or None. heading: the path of headings, `Guide > Install`, or None.
+    start, end: characters. page: from 1, or None. heading: the path of headings, `Guide > Install`, or the
+    row's number, `row 7`; None where there is neither.
     """
 
     start: int
@@ -24,3 +27,13 @@ class ParsedDocument:
     media_type: str
     sections: tuple[Section, ...]
     pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one document may become: pages of a PDF, rows of a table, characters of text, unpacked bytes."""
+
+    max_pages: int
+    max_rows: int
+    max_characters: int
+    max_unpacked_bytes: int

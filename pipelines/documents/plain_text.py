@@ -1,29 +1,62 @@
 """Bytes of a text file to text: the encoding is found, and what is no text is refused."""
 
 import codecs
+import re
 
 from cluster.errors import BrokenDocument
 
-BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-WHITE = frozenset("\t\n\r\f\v")
+BOMS = (  # UTF-32's begins as UTF-16's does
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
+NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MAX_CONTROL_SHARE = 0.02  # a stray escape is no reason to refuse a file; a binary has a tenth and more
+SAMPLE_BYTES = 4096
+MIN_ZERO_SHARE = 0.4  # of every second byte: Latin letters in UTF-16 have all of them zero
+MAX_OTHER_ZERO_SHARE = 0.02
 
 
-def decode(name: str, content: bytes) -> str:
-    """The text, line ends as \\n: by its byte order mark, else UTF-8, else Windows-1252.
+def decode(name: str, content: bytes, *, declared: str | None = None) -> str:
+    """The text, line ends as \\n: by its byte order mark, else UTF-8, as declared, UTF-16, or Windows-1252.
 
     Raises BrokenDocument for binary data.
     """
-    for bom, encoding in BOMS.items():
+    for bom, encoding in BOMS:
         if content.startswith(bom):
             return _checked(name, _decoded(name, content, encoding))
     if b"\x00" in content:
-        hint = "text in UTF-8, Windows-1252, or UTF-16 with a byte order mark"
-        raise BrokenDocument(f"{name}: the content is binary: it has NUL bytes", hint=hint)
-    try:
-        return _checked(name, content.decode("utf-8"))
-    except UnicodeDecodeError:
-        return _checked(name, _decoded(name, content, "cp1252"))
+        without_mark = _utf_16(content[:SAMPLE_BYTES])
+        if without_mark is None:
+            hint = "text in UTF-8, UTF-16 or Windows-1252"
+            raise BrokenDocument(f"{name}: the content is binary: it has NUL bytes", hint=hint)
+        return _checked(name, _decoded(name, content, without_mark))
+    # What is not plain ASCII and yet valid UTF-8 is UTF-8, whatever a page says of itself.
+    for encoding in filter(None, (declared, "utf-8") if content.isascii() else ("utf-8", declared)):
+        try:
+            return _checked(name, content.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return _checked(name, _decoded(name, content, "cp1252"))
+
+
+def without_controls(text: str) -> str:
+    """The text without control characters and halves of characters, which no font shows and UTF-8 cannot write."""
+    return NOT_TEXT.sub("", text)
+
+
+def _utf_16(sample: bytes) -> str | None:
+    """UTF-16 without a mark, told by its zeros, which stand at every second place."""
+    half = max(len(sample) // 2, 1)
+    even, odd = sample[::2].count(0) / half, sample[1::2].count(0) / half
+    if odd >= MIN_ZERO_SHARE and even <= MAX_OTHER_ZERO_SHARE:
+        return "utf-16-le"
+    if even >= MIN_ZERO_SHARE and odd <= MAX_OTHER_ZERO_SHARE:
+        return "utf-16-be"
+    return None
 
 
 def _decoded(name: str, content: bytes, encoding: str) -> str:
@@ -37,7 +70,6 @@ def _decoded(name: str, content: bytes, encoding: str) -> str:
 
 
 def _checked(name: str, text: str) -> str:
-    controls = sum(1 for character in text if character < " " and character not in WHITE)
-    if "\x00" in text or controls > MAX_CONTROL_SHARE * len(text):
-        raise BrokenDocument(f"{name}: the content is binary", hint="send text, Markdown or a PDF")
+    if "\x00" in text or len(CONTROLS.findall(text)) > MAX_CONTROL_SHARE * len(text):
+        raise BrokenDocument(f"{name}: the content is binary", hint="send text, or a file of another type")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -2,14 +2,18 @@
 
 from cluster.errors import EmptyDocument, PayloadTooLarge
 from cluster.settings.pipelines import DocumentSettings
-from pipelines.documents import markdown, plain_text
-from pipelines.documents.media import MARKDOWN, PDF, media_type, require_readable
-from pipelines.documents.parsed import ParsedDocument, Section
-from pipelines.documents.pdf import parse_pdf
+from pipelines.documents.media import MARKDOWN, TEXT, media_type, require_readable
+from pipelines.documents.parsed import Limits, ParsedDocument
+from pipelines.documents.parsers import parse_text
+from pipelines.documents.workers import Work, shared_workers
+
+# Text this small is read in a few milliseconds, in whatever process asks. More is left to a worker, too: so that a
+# replica goes on answering, and because time can be bounded there.
+AT_ONCE_BYTES = 256 * 1024
 
 
 def read(name: str, content: bytes, settings: DocumentSettings) -> ParsedDocument:
-    """Parse one document; a PDF in a child process, so this blocks for up to a minute.
+    """Parse one document, in a process that may die alone; this blocks for documents.parse_timeout_s at most.
 
     Raises PayloadTooLarge, UnsupportedDocument, EmptyDocument, BrokenDocument, EncryptedDocument, each
     naming the document.
@@ -19,13 +23,23 @@ def read(name: str, content: bytes, settings: DocumentSettings) -> ParsedDocumen
         require_readable(name)
         raise EmptyDocument(f"{name}: the file is empty (0 bytes)", hint="send a file with text in it")
     kind = media_type(name, content)
-    if kind == PDF:
-        return parse_pdf(name, content, max_pages=settings.max_pages)
-    text = plain_text.decode(name, content)
-    if not text.strip():
-        raise EmptyDocument(f"{name}: there is nothing but white space in it", hint="send a file with text in it")
-    sections = markdown.sections(text) if kind == MARKDOWN else (Section(start=0, end=len(text)),)
-    return ParsedDocument(text=text, media_type=kind, sections=sections)
+    limits = Limits(
+        max_pages=settings.max_pages,
+        max_rows=settings.max_rows,
+        max_characters=settings.max_characters,
+        max_unpacked_bytes=settings.max_unpacked_bytes,
+    )
+    if kind in {TEXT, MARKDOWN} and len(content) <= AT_ONCE_BYTES:
+        return parse_text(name, kind, content, limits)
+    work = Work(
+        name=name,
+        media_type=kind,
+        content=content,
+        limits=limits,
+        timeout_s=settings.parse_timeout_s,
+        memory_bytes=settings.parse_memory_bytes,
+    )
+    return shared_workers(settings.parse_workers).parse(work)
 
 
 def check_size(name: str, size: int, settings: DocumentSettings) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.errors import BadRequest, PathNotAllowed
-from pipelines.documents.media import is_readable, require_readable
+from pipelines.documents.media import READABLE, is_readable, require_readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +17,13 @@ class Selected:
     source: str
 
 
-def select(paths: Sequence[Path], folders: Sequence[str]) -> tuple[Selected, ...]:
+def select(paths: Sequence[Path], folders: Sequence[str], *, allow_empty: bool = False) -> tuple[Selected, ...]:
     """The files, each once, in the order of the paths and then by name.
 
     A file's source is its path below the allowed folder; below their common parent, where several are
     allowed. A folder is searched to its bottom, and what is hidden or of another type there is left out.
-    Raises BadRequest for a path that does not exist or a folder with nothing to read, PathNotAllowed,
-    UnsupportedDocument for a file of another type that was named itself.
+    Raises BadRequest for a path that does not exist or, unless allow_empty, a folder with nothing to read;
+    PathNotAllowed, UnsupportedDocument for a file of another type that was named itself.
     """
     roots = [Path(folder).expanduser().resolve() for folder in folders]
     base = Path(os.path.commonpath(roots))
@@ -34,11 +34,11 @@ def select(paths: Sequence[Path], folders: Sequence[str]) -> tuple[Selected, ...
             require_readable(real.name)
             found.setdefault(str(real), _selected(real, base))
             continue
-        inside = [file for file in _readable(real) if _is_inside(file.resolve(), roots)]
-        if not inside:
-            raise BadRequest(f"{path}: no file to read in this folder", hint="PDF, text and Markdown are read")
+        inside = [file for file in _readable(real) if _is_inside(file, roots)]
+        if not inside and not allow_empty:
+            raise BadRequest(f"{path}: no file to read in this folder", hint=READABLE)
         for file in inside:
-            found.setdefault(str(file.resolve()), _selected(file.resolve(), base))
+            found.setdefault(str(file), _selected(file, base))
     return tuple(found.values())
 
 
@@ -61,13 +61,16 @@ def _is_inside(real: Path, roots: Sequence[Path]) -> bool:
 
 
 def _readable(folder: Path) -> Iterator[Path]:
+    """Real paths below a real one. No link to a folder is followed, so only a file itself may be a link."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             file = Path(parent, name)
             if not name.startswith(".") and is_readable(name) and file.is_file():
-                yield file
+                yield file.resolve() if file.is_symlink() else file
 
 
 def _selected(real: Path, base: Path) -> Selected:
-    return Selected(path=str(real), source=real.relative_to(base).as_posix())
+    # A name that is no UTF-8 is shown as nearly as can be; its path opens the file all the same.
+    shown = os.fsencode(real.relative_to(base).as_posix()).decode("utf-8", "replace")
+    return Selected(path=str(real), source=shown)

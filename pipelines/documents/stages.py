@@ -1,46 +1,64 @@
-"""The two stages of an ingest, each a plain object that Ray Data keeps in an actor: one row in, one out.
+"""The two stages of an ingest, each a plain object: one piece of work in, one answer out, both plain JSON.
 
-Neither raises for a document that is wrong: its row says what failed. A file's bytes never leave the first.
+A group of files becomes chunks on disk; then slices of those, over documents, are embedded and stored. Neither
+raises for a document that is wrong: the answer says what failed. A file's bytes never leave the first stage.
 """
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cluster.engines.factory import embedding_engine
-from cluster.engines.protocol import EmbeddingEngine
-from cluster.errors import EmptyDocument, HeliostatError
+from cluster.errors import EmptyDocument, HeliostatError, Unavailable
 from cluster.settings.tree import Settings
-from cluster.types import EmbedderIdentity
+from cluster.stores import embedding_cache
+from cluster.stores.embedding_cache import EmbeddingCache
+from cluster.types import Chunk
 from pipelines.documents.chunk_files import read_chunks, write_chunks
-from pipelines.documents.chunker import cut, fingerprint
+from pipelines.documents.chunker import fingerprint
+from pipelines.documents.embedders import Embedder, LocalEmbedder, TooLargeToSend
 from pipelines.documents.owner import Owner, Vectors
 from pipelines.documents.reader import check_size, read
 
-EMBED_AT_ONCE = 128  # chunks of one row: a write of 0.3 MB, far below the 4 MiB of a message to a replica
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SLICE_CHUNKS = 256  # with their vectors of 384 numbers 1 MB: a message to a replica may have 4 MiB
+SLICE_TOKENS = 16_384  # of longer chunks: about the memory of one batch, and as much work is lost by a kill
+MIB = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a pipeline works. application: Serve's name of ours. folder: of the run's chunk files."""
+    """Where a pipeline works. application: Serve's name of ours. folder: of the run's chunk files.
+
+    collection: None takes the configured one.
+    """
 
     settings: Settings
     application: str
     folder: str
+    collection: str | None = None
 
     @property
     def chunker(self) -> str:
         """The fingerprint of the chunker in force."""
         return fingerprint(self.settings.documents, self.settings.embedding_models[0].id)
 
+    @property
+    def into(self) -> str:
+        """The collection's name."""
+        return self.collection or self.settings.documents.collection
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
-    """What became of a file. status: `cut`, `unchanged` or `failed`. pages: 0 where there are none.
+    """What became of a file. status: `cut`, `large` (to be cut elsewhere) or `failed`. pages: 0 if there are none.
 
-    file: the Parquet file of a cut document's chunks. code, message, hint: why it failed.
+    code, message, hint: why it failed.
     """
 
     source: str
@@ -50,78 +68,79 @@ class FileRow:
     pages: int = 0
     characters: int = 0
     chunks: int = 0
-    created: int = 0
-    file: str = ""
     code: str = ""
     message: str = ""
     hint: str = ""
 
 
-class _Stage:
-    def __init__(self, place: Place, open_vectors: Callable[[str], Vectors] = Owner) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Rows of a chunk file. documents: how many of them are whose, by document id."""
+
+    file: str
+    first: int
+    count: int
+    documents: dict[str, int]
+
+
+class Stage:
+    """What both share. vectors, embedder: the running application's owner and a model of its own, by default."""
+
+    def __init__(self, place: Place, vectors: Vectors | None = None, embedder: Embedder | None = None) -> None:
         self._place = place
-        self._model = place.settings.embedding_models[0]
-        self._vectors = open_vectors(place.application)
-        self._started: EmbeddingEngine | None = None
+        self._vectors = vectors or Owner(place.application, place.into)
+        self._embedder = embedder or LocalEmbedder(place.settings)
 
-    @property
-    def _engine(self) -> EmbeddingEngine:
-        """Loaded at its first use: an ingest that finds everything unchanged loads no model."""
-        if self._started is None:
-            engine = embedding_engine(self._model, self._place.settings)
-            engine.start()
-            self._started = engine
-        return self._started
-
-
-class ReadAndCut(_Stage):
-    """A file to chunks on disk. Row in: path, source. Row out: a FileRow."""
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Ray Data's face of `one`."""
-        files = zip(batch["path"], batch["source"], strict=True)
-        return _columns([asdict(self.one(str(path), str(source))) for path, source in files])
+        return {"done": [json.dumps(self.one(json.loads(str(work)))) for work in batch["work"]]}
 
-    def one(self, path: str, source: str) -> FileRow:
-        """Read, parse and cut one file."""
+    def one(self, work: dict[str, Any]) -> dict[str, Any]:
+        """One piece of work to its answer."""
+        raise NotImplementedError
+
+
+class ReadAndCut(Stage):
+    """Files to chunks on disk. In: `files`, each a path and a source. Out: `rows` (FileRow), `slices` (Slice)."""
+
+    def one(self, work: dict[str, Any]) -> dict[str, Any]:
+        """Read, parse and cut some files."""
+        rows: list[FileRow] = []
+        chunks: list[Chunk] = []
+        for file in work["files"]:
+            row, cut = self._tried(file["path"], file["source"])
+            rows.append(row)
+            chunks += cut
+        slices: list[Slice] = []
+        if chunks:
+            name = str(write_chunks(Path(self._place.folder), chunks))
+            slices = list(sliced(name, chunks))
+        return {"rows": [asdict(row) for row in rows], "slices": [asdict(each) for each in slices]}
+
+    def _tried(self, path: str, source: str) -> tuple[FileRow, tuple[Chunk, ...]]:
         try:
             return self._cut(path, source)
+        except Unavailable:  # nothing is wrong with the document
+            raise
         except HeliostatError as error:
-            return FileRow(source=source, code=error.code, message=error.message, hint=error.hint or "")
+            return FileRow(source=source, code=error.code, message=error.message, hint=error.hint or ""), ()
         except OSError as error:
-            return FileRow(source=source, code="unreadable", message=f"{source}: {error.strerror or error}")
+            return FileRow(source=source, code="unreadable", message=f"{source}: {error.strerror or error}"), ()
+        except TooLargeToSend:
+            return FileRow(source=source, status="large"), ()
 
-    def _cut(self, path: str, source: str) -> FileRow:
-        documents, chunker = self._place.settings.documents, self._place.chunker
+    def _cut(self, path: str, source: str) -> tuple[FileRow, tuple[Chunk, ...]]:
+        documents = self._place.settings.documents
         file = Path(path)
         check_size(source, file.stat().st_size, documents)
         content = file.read_bytes()
         document_id = hashlib.sha256(content).hexdigest()
-        held = self._vectors.held(document_id, chunker=chunker)
-        if held is not None:
-            return FileRow(
-                source=source,
-                status="unchanged",
-                document_id=document_id,
-                media_type=held.media_type,
-                pages=held.pages or 0,
-                characters=held.characters,
-                chunks=held.chunks,
-                created=held.created,
-            )
         parsed = read(source, content, documents)
-        chunks = cut(
-            parsed,
-            document_id=document_id,
-            source=source,
-            tokenize=self._engine.tokenize,
-            settings=documents,
-            model=self._model.id,
-            context_length=self._engine.capabilities.context_length,
-        )
+        del content  # only its text is needed while the chunks are made
+        chunks = self._embedder.cut(parsed, document_id=document_id, source=source)
         if not chunks:
             raise EmptyDocument(f"{source}: the embedder sees no text in it", hint="has it words?")
-        return FileRow(
+        row = FileRow(
             source=source,
             status="cut",
             document_id=document_id,
@@ -129,41 +148,92 @@ class ReadAndCut(_Stage):
             pages=parsed.pages or 0,
             characters=len(parsed.text),
             chunks=len(chunks),
-            file=str(write_chunks(Path(self._place.folder), document_id, chunks)),
         )
+        return row, chunks
 
 
-class Embed(_Stage):
-    """Some chunks of a document to the store. Row in: file, document_id, first, count. Out: how many."""
+class Embed(Stage):
+    """Chunks to the store. In: a Slice. Out: its `documents`, `embedded` (texts computed), `embedder`, `failed`.
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Ray Data's face of `one`."""
-        slices = zip(batch["file"], batch["document_id"], batch["first"], batch["count"], strict=True)
-        return _columns([self.one(str(f), str(d), first=int(at), count=int(n)) for f, d, at, n in slices])
+    failed: code, message and hint by document id.
+    """
 
-    def one(self, file: str, document_id: str, *, first: int, count: int) -> dict[str, Any]:
+    def __init__(self, place: Place, vectors: Vectors | None = None, embedder: Embedder | None = None) -> None:
+        super().__init__(place, vectors, embedder)
+        size = place.settings.documents.embedding_cache_mib * MIB
+        self._cache = EmbeddingCache(place.settings.home_path / embedding_cache.FILE, max_bytes=size)
+
+    def one(self, work: dict[str, Any]) -> dict[str, Any]:
         """Embed and store what is missing of a slice."""
-        row = {"document_id": document_id, "chunks": count, "embedded": 0, "code": "", "message": "", "hint": ""}
+        chunks = read_chunks(work["file"], first=work["first"], count=work["count"])
+        failed: dict[str, dict[str, str]] = {}
         try:
-            return row | {"embedded": self._embed(file, first, count)}
+            embedded = self._embed(chunks)
+        except Unavailable:
+            raise
         except HeliostatError as error:
-            return row | {"code": error.code, "message": error.message, "hint": error.hint or ""}
+            embedded = self._one_by_one(chunks, error, failed)
+        named = set(work["documents"]) - set(failed)
+        return {
+            "documents": work["documents"],
+            "embedded": embedded,
+            "embedder": self._name() if named else "",
+            "failed": failed,
+        }
 
-    def _embed(self, file: str, first: int, count: int) -> int:
-        chunks = read_chunks(file, first=first, count=count)
+    def _one_by_one(self, chunks: Sequence[Chunk], error: HeliostatError, failed: dict[str, dict[str, str]]) -> int:
+        """A document at a time, so that one that is wrong fails no other. error: of all of them together."""
+        documents = list(dict.fromkeys(chunk.document_id for chunk in chunks))
+        embedded = 0
+        for document_id in documents:
+            try:
+                if len(documents) == 1:
+                    raise error
+                embedded += self._embed([chunk for chunk in chunks if chunk.document_id == document_id])
+            except Unavailable:
+                raise
+            except HeliostatError as own:
+                failed[document_id] = {"code": own.code, "message": own.message, "hint": own.hint or ""}
+        return embedded
+
+    def _embed(self, chunks: Sequence[Chunk]) -> int:
+        import numpy as np
+
         missing = set(self._vectors.missing([chunk.id for chunk in chunks]))
-        # By length, so that a batch of the engine pads little.
-        wanted = sorted((chunk for chunk in chunks if chunk.id in missing), key=lambda chunk: chunk.tokens)
+        wanted = [chunk for chunk in chunks if chunk.id in missing]
         if not wanted:
             return 0
-        engine = self._engine
-        embedded = engine.embed([chunk.text for chunk in wanted])
-        identity = EmbedderIdentity(
-            model=self._model.id, revision=engine.revision, dimensions=engine.capabilities.dimensions
-        )
-        self._vectors.upsert(wanted, embedded.vectors, chunker=self._place.chunker, identity=identity)
-        return len(wanted)
+        identity = self._embedder.identity
+        texts = [chunk.text for chunk in wanted]
+        known = self._cache.get(texts, identity)
+        # By length, so that a batch pads little; each text once, however many documents hold it.
+        unknown = {chunk.text: chunk.tokens for at, chunk in enumerate(wanted) if at not in known}
+        new = sorted(unknown, key=lambda text: unknown[text])
+        made: dict[str, NDArray[np.float32]] = {}
+        if new:
+            vectors = self._embedder.embed(new)
+            self._cache.put(new, vectors, identity)
+            made = dict(zip(new, vectors, strict=True))
+        rows = np.stack([known[at] if at in known else made[text] for at, text in enumerate(texts)])
+        self._vectors.upsert(wanted, rows, chunker=self._place.chunker, identity=identity)
+        return len(new)
+
+    def _name(self) -> str:
+        identity = self._embedder.identity
+        return f"{identity.model}@{identity.revision}"
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def sliced(file: str, chunks: Sequence[Chunk]) -> Iterator[Slice]:
+    """A chunk file's rows in slices that are a batch and a message each."""
+    first, tokens = 0, 0
+    for at, chunk in enumerate(chunks):
+        if at > first and (tokens + chunk.tokens > SLICE_TOKENS or at - first == SLICE_CHUNKS):
+            yield _slice(file, first, chunks[first:at])
+            first, tokens = at, 0
+        tokens += chunk.tokens
+    yield _slice(file, first, chunks[first:])
+
+
+def _slice(file: str, first: int, chunks: Sequence[Chunk]) -> Slice:
+    documents = Counter(chunk.document_id for chunk in chunks)
+    return Slice(file=file, first=first, count=len(chunks), documents=dict(documents))

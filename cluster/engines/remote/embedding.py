@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from cluster.engines.reading import BATCH_TOKENS, Reading
 from cluster.engines.remote import refusals
 from cluster.engines.remote.connection import Connection, Place
 from cluster.engines.remote.facts import ASSUMED_CONTEXT
@@ -107,6 +108,11 @@ class RemoteEmbedder:
     def decode(self, tokens: Sequence[int]) -> str:  # noqa: ARG002  # the promise has it
         """Refused: the tokenizer is at the provider."""
         raise self._no_tokens("so it takes no token ids", param="tokens")
+
+    def read(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Reading:
+        """The texts, checked as `pre` does. Their number fills a request: their tokens are not known here."""
+        texts = self.pre(inputs).texts
+        return Reading(items=texts, sizes=(BATCH_TOKENS // AT_ONCE,) * len(texts))
 
     def pre(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> TextBatch:
         """Check that all are texts. Raises UnsupportedParameter for token ids, BadRequest for an empty text."""

@@ -53,6 +53,8 @@ AREAS = (
         name="embeddings",
         prefixes=(
             "/v1/embeddings",
+            "/api/v1/embeddings",
+            "/api/hpc-metrics",
             "/v1/rerank",
             "/v1/score",
             "/rerank",
@@ -69,7 +71,10 @@ AREAS = (
     Area(name="fleet", prefixes=("/api/v1/models",)),
     Area(name="files", prefixes=("/v1/files", "/v1/uploads")),
     Area(name="batches", prefixes=("/v1/batches",)),
-    Area(name="documents", prefixes=("/api/v1/documents", "/api/v1/rag")),
+    Area(
+        name="documents",
+        prefixes=("/api/v1/documents", "/api/v1/rag", "/api/v1/collections", "/v1/vector_stores"),
+    ),
     Area(name="experiments", prefixes=("/api/experiments", "/api/v1/experiments", "/api/v1/sweeps")),
     Area(name="conversations", prefixes=("/api/v1/conversations", "/api/v1/stream-sessions")),
     Area(name="keys", prefixes=("/api/v1/keys",)),

@@ -10,10 +10,11 @@ from cluster.serve_replicas import RUNNING, ReplicaCounts
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
 from cluster.types import ModelCard
-from deployments.clients import ChatModel, ChatModelClient, Fleet
+from deployments.clients import ChatModel, Fleet
 from deployments.gateway.limits.gate import Gate
 from deployments.gateway.models.claims import Claims, Connection
 from deployments.gateway.models.on_demand import Available, unloaded
+from deployments.handles import ChatModelClient
 
 
 def available(

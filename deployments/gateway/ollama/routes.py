@@ -33,7 +33,7 @@ from deployments.gateway.ollama.wire import (
     PullBody,
     ShowBody,
 )
-from deployments.gateway.openai.embeddings import EmbeddingInputs
+from deployments.gateway.openai.embeddings import embedding_inputs
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import principal_of
 from deployments.gateway.surface import take
@@ -76,14 +76,7 @@ class Desk:
     def __init__(self, backends: Backends, settings: Settings, chats: Chats) -> None:
         self._backends = backends
         self._chats = chats
-        self.inputs = EmbeddingInputs(
-            backends,
-            settings,
-            retries=chats.retries,
-            caches=chats.caches,
-            gate=chats.gate,
-            records=chats.records,
-        )
+        self.inputs = embedding_inputs(backends, settings, chats)
 
     async def chat(self, request: Request) -> Response:
         """`POST /api/chat`. Raises what `Chats` raises."""

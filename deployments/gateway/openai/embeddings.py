@@ -15,6 +15,7 @@ from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority, Usage
 from deployments.clients import Backends, Embedder
 from deployments.gateway import lifetimes
 from deployments.gateway.cache.build import Caches
+from deployments.gateway.chats import Chats
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.gate import Gate
 from deployments.gateway.model_records.visit import NoRecords, Records, Visit
@@ -90,11 +91,15 @@ class EmbeddingInputs:
 
     async def vectors(self, request: Request, card: ModelCard, inputs: Any) -> Embeddings:
         """The embeddings of checked inputs; a hang-up of the client ends it."""
+        request_id, principal = request.state.request_id, principal_of(request)
+        work = self.embedded(card, inputs, request_id=request_id, principal=principal)
+        return await lifetimes.while_connected(request, work, timeout_s=EMBEDDING_TIMEOUT_S)
+
+    async def embedded(self, card: ModelCard, inputs: Any, *, request_id: str, principal: Principal) -> Embeddings:
+        """The same within a request that somebody else watches."""
         embedder = self._embedder_of(card.id)
         assert embedder is not None
-        call = EmbeddingCall(inputs=inputs, request_id=request.state.request_id)
-        work = self._embed(embedder, call, card, principal_of(request))
-        return await lifetimes.while_connected(request, work, timeout_s=EMBEDDING_TIMEOUT_S)
+        return await self._embed(embedder, EmbeddingCall(inputs=inputs, request_id=request_id), card, principal)
 
     async def _embed(
         self, embedder: Embedder, call: EmbeddingCall, card: ModelCard, principal: Principal
@@ -116,8 +121,11 @@ class EmbeddingInputs:
             call, ask, owner=principal.owner, model=card.id, revision=card.revision
         )
 
-    def checked(self, given: str | list[str] | list[int] | list[list[int]]) -> Any:
-        """The inputs as a call has them. Raises BadRequest for none, too many, too long or empty ones."""
+    def checked(self, given: str | list[str] | list[int] | list[list[int]], *, param: str = "input") -> Any:
+        """The inputs as a call has them. Raises BadRequest for none, too many, too long or empty ones.
+
+        param: the field that they came in.
+        """
         if isinstance(given, str):
             items: list[Any] = [given]
         elif given and all(isinstance(item, int) for item in given):
@@ -125,20 +133,27 @@ class EmbeddingInputs:
         else:
             items = [item if isinstance(item, str) else tuple(item) for item in given]  # type: ignore[arg-type]
         if not items:
-            raise BadRequest("input is empty", hint="send a text or a list of texts", param="input")
+            raise BadRequest(f"{param} is empty", hint="send a text or a list of texts", param=param)
         if len(items) > self._limit:
-            raise BadRequest(f"{len(items)} inputs are over the limit of {self._limit}", param="input")
+            raise BadRequest(f"{len(items)} inputs are over the limit of {self._limit}", param=param)
         if (size := sum(map(len, items))) > self._characters:
             raise BadRequest(
-                f"The input has {size} characters or tokens, over the limit of {self._characters}",
+                f"The {param} has {size} characters or tokens, over the limit of {self._characters}",
                 hint="send it in several requests",
-                param="input",
+                param=param,
             )
         for place, item in enumerate(items):
             if not item:
-                param = "input" if isinstance(given, str) else f"input[{place}]"
-                raise BadRequest(f"{param} is an empty text", hint="every input needs a character", param=param)
+                where = param if isinstance(given, str) else f"{param}[{place}]"
+                raise BadRequest(f"{where} is an empty text", hint="every input needs a character", param=where)
         return tuple(items)
+
+
+def embedding_inputs(backends: Backends, settings: Settings, chats: Chats) -> EmbeddingInputs:
+    """Those of an app, under the limits that its chats are under."""
+    return EmbeddingInputs(
+        backends, settings, retries=chats.retries, caches=chats.caches, gate=chats.gate, records=chats.records
+    )
 
 
 def _embedding_response(wanted: EmbeddingRequest, card: ModelCard, result: Embeddings) -> Response:

@@ -6,7 +6,7 @@ An upload is spooled to disk while it arrives, copied to the home in pieces, and
 import asyncio
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
@@ -17,13 +17,14 @@ from starlette.responses import FileResponse, Response
 
 from cluster.errors import BadRequest, PayloadTooLarge, Unavailable
 from cluster.settings.tree import Settings
-from cluster.stores.files import BATCH, USER_DATA, Files, StoredFile, new_id, unknown
+from cluster.stores.files import ASSISTANTS, BATCH, USER_DATA, Files, StoredFile, new_id, unknown
 from deployments.gateway.principal import principal_of
 
 Result = TypeVar("Result")
+Forget = Callable[[str, str], Awaitable[None]]
 
 UPLOADS = "/v1/files"  # its bodies have a limit of their own
-PURPOSES = (BATCH, USER_DATA)
+PURPOSES = (BATCH, USER_DATA, ASSISTANTS)
 FIELDS = ("file", "purpose", "expires_after[anchor]", "expires_after[seconds]")
 SHORTEST_S, LONGEST_S = 3600, 30 * 24 * 3600  # of expires_after, as at OpenAI
 LONGEST_NAME = 255
@@ -106,8 +107,8 @@ class Cabinet:
             await self.do(lambda files: files.sweep())
 
 
-def router(settings: Settings, engine: Engine) -> APIRouter:
-    """The routes under `/v1/files`."""
+def router(settings: Settings, engine: Engine, forget: Forget | None = None) -> APIRouter:
+    """The routes under `/v1/files`. forget: told of a file, by id and owner, before it is deleted."""
     routes = APIRouter(prefix="/v1/files", tags=["OpenAI"])
     cabinet = Cabinet(engine, settings)
 
@@ -146,6 +147,9 @@ def router(settings: Settings, engine: Engine) -> APIRouter:
     @routes.delete("/{file_id}", summary="Delete a file")
     async def remove(request: Request, file_id: str) -> dict[str, Any]:
         owner = principal_of(request).owner
+        await cabinet.do(lambda files: files.get(file_id, owner=owner))
+        if forget is not None:  # first: a crash between the two leaves a file that can be deleted again
+            await forget(file_id, owner)
         await cabinet.do(lambda files: files.remove(file_id, owner=owner))
         return {"id": file_id, "object": "file", "deleted": True}
 

@@ -11,7 +11,7 @@ from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats, Checked
 from deployments.gateway.openai import scores, tokens
-from deployments.gateway.openai.embeddings import EmbeddingInputs
+from deployments.gateway.openai.embeddings import embedding_inputs
 from deployments.gateway.openai.model_list import ModelList
 from deployments.gateway.principal import principal_of
 from deployments.gateway.surface import take
@@ -23,9 +23,7 @@ STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no 
 def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
     """The routes under `/v1`."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
-    embeddings = EmbeddingInputs(
-        backends, settings, retries=chats.retries, caches=chats.caches, gate=chats.gate, records=chats.records
-    )
+    embeddings = embedding_inputs(backends, settings, chats)
     models = ModelList(settings, backends, chats)
 
     @routes.get("/models", summary="The models that may be asked for")

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request
 from pydantic_core import from_json
 
 from cluster.engines.remote.providers import Providers
-from cluster.errors import BadRequest, ModelNotFound
+from cluster.errors import BadRequest
 from cluster.settings.routing import AUTO
 from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats, CheckedChat
 from deployments.gateway.parsing import parse
-from deployments.gateway.principal import Principal, principal_of
+from deployments.gateway.principal import principal_of
+from deployments.gateway.providers.naming import model_of
 from deployments.gateway.providers.wire import GenerateRequest
 from deployments.gateway.routing.auto_need import need_of
 from deployments.gateway.wire import ChatRequest
@@ -42,7 +43,15 @@ async def _checked(request: Request, wanted: GenerateRequest, chats: Chats, prov
     principal, request_id = principal_of(request), request.state.request_id
     model = wanted.model or AUTO
     if wanted.provider is not None:
-        model = await _of_provider(wanted, wanted.provider, model, chats, providers, principal, request_id)
+        model = await model_of(
+            wanted.provider,
+            wanted.model,
+            need_of(ChatRequest.model_validate(wanted.chat(model))),
+            chats=chats,
+            providers=providers,
+            principal=principal,
+            request_id=request_id,
+        )
     elif wanted.model is None and not chats.auto.means(AUTO):
         raise BadRequest("Missing required parameter: model", hint="`auto` is off here", param="model")
     body = json.dumps(wanted.chat(model)).encode()
@@ -58,30 +67,6 @@ def _blamed() -> Iterator[None]:
         if error.param is not None and error.param.startswith("messages"):
             error.param = "prompt"
         raise
-
-
-async def _of_provider(
-    wanted: GenerateRequest,
-    provider: str,
-    model: str,
-    chats: Chats,
-    providers: Providers,
-    principal: Principal,
-    request_id: str,
-) -> str:
-    """The model of a provider: the named one, else one that can do it. Raises ProviderNotFound, ModelNotFound."""
-    providers.check(provider)
-    if chats.auto.means(model):
-        body = ChatRequest.model_validate(wanted.chat(model))
-        pick = await chats.auto.of(need_of(body), principal, request_id=request_id, provider=provider)
-        return pick.model
-    if wanted.model is None:
-        raise BadRequest("Missing required parameter: model", hint="`auto` is off here", param="model")
-    full = providers.full_name(provider, model)
-    if full is None:
-        message = f"{model[:128]!r} is not a model of the provider {provider}"
-        raise ModelNotFound(message, hint="GET /api/llm/models lists them", param="model")
-    return full
 
 
 def _shown(answer: dict[str, Any], providers: Providers, *, latency_s: float) -> dict[str, Any]:

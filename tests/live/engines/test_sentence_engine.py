@@ -64,6 +64,16 @@ def test_long_texts_are_cut_and_counted(engine: SentenceEngine) -> None:
     assert found.tokens == (300, 1)
 
 
+def test_what_it_reads_embeds_to_the_same(engine: SentenceEngine) -> None:
+    texts = ["sun " * 300, "Two mirrors"]
+    reading = engine.read(texts)
+    assert reading.sizes == (256, 4)
+    assert reading.truncated == 1
+    read, whole = engine.embed(reading.items), engine.embed(texts)
+    assert np.allclose(read.vectors, whole.vectors, atol=1e-6)
+    assert (read.tokens, read.truncated) == (whole.tokens, whole.truncated)
+
+
 def test_token_ids_embed_as_their_text_does(engine: SentenceEngine) -> None:
     ids = engine._model().tokenizer.encode("a mirror turns", add_special_tokens=False).ids
     one, other = engine.embed([ids]).vectors, engine.embed(["a mirror turns"]).vectors

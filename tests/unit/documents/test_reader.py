@@ -1,6 +1,7 @@
-import sys
+import io
 
 import pytest
+from PIL import Image
 
 from cluster.errors import (
     BrokenDocument,
@@ -11,11 +12,12 @@ from cluster.errors import (
     UnsupportedDocument,
 )
 from cluster.settings.pipelines import DocumentSettings
-from pipelines.documents.pdf import parse_pdf
 from pipelines.documents.reader import read
 from tests.unit.documents.pdfs import pdf
+from tests.unit.documents.words import paragraph, word
 
 SETTINGS = DocumentSettings()
+FEW_CHARACTERS = DocumentSettings(max_characters=50)
 
 
 def test_a_pdf_keeps_its_pages_and_the_order_of_its_lines() -> None:
@@ -37,6 +39,19 @@ def test_a_pdf_without_text_is_called_empty_and_says_so() -> None:
         read("scan.pdf", pdf("", ""), SETTINGS)
 
 
+def test_a_scan_is_called_one() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (20, 20)).save(buffer, format="PDF")
+    with pytest.raises(EmptyDocument, match=r"scan\.pdf: a scan: no text on its 1 page, only pictures") as caught:
+        read("scan.pdf", buffer.getvalue(), SETTINGS)
+    assert "OCR" in (caught.value.hint or "")
+
+
+def test_a_pdf_whose_pages_share_one_text_is_bounded_by_characters() -> None:
+    with pytest.raises(PayloadTooLarge, match="more than 50 characters"):
+        read("long.pdf", pdf("twenty-four characters..", "and as many once more..."), FEW_CHARACTERS)
+
+
 def test_a_pdf_over_the_page_limit_is_too_large() -> None:
     with pytest.raises(PayloadTooLarge, match="3 pages, but 2 are allowed"):
         read("long.pdf", pdf("a", "b", "c"), SETTINGS.model_copy(update={"max_pages": 2}))
@@ -48,21 +63,6 @@ def test_a_pdf_that_is_cut_off_is_called_broken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
-    [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed its parser (SIGSEGV)"),
-        ("raise SystemExit('no memory')", "parser failed: no memory"),
-        ("import time; time.sleep(60)", "took longer than 0.3 s"),
-    ],
-)
-def test_a_parser_that_crashes_fails_or_hangs_is_a_broken_document(code: str, told: str) -> None:
-    timeout_s = 0.3 if "sleep" in code else 20
-    with pytest.raises(BrokenDocument) as caught:
-        parse_pdf("bad.pdf", b"%PDF-", max_pages=9, timeout_s=timeout_s, worker=(sys.executable, "-c", code))
-    assert told in caught.value.message
-
-
-@pytest.mark.parametrize(
     ("name", "content", "kind", "told"),
     [
         ("page.pdf", b"<!DOCTYPE html><p>Hi", BrokenDocument, "the content is HTML, not a PDF"),
@@ -71,7 +71,14 @@ def test_a_parser_that_crashes_fails_or_hangs_is_a_broken_document(code: str, to
         ("photo.png", b"\x89PNG", UnsupportedDocument, ".png files are not read"),
         ("README", b"text", UnsupportedDocument, "without an extension"),
         ("a.pdf", b"", EmptyDocument, "0 bytes"),
-        ("a.docx", b"", UnsupportedDocument, ".docx"),
+        ("a.doc", b"", UnsupportedDocument, ".doc files are not read"),
+        ("a.docx", b"", EmptyDocument, "0 bytes"),
+        ("a.docx", b"{\\rtf1", BrokenDocument, "an RTF file, not a Word file"),
+        ("a.docx", b"<html>", BrokenDocument, "HTML, not a Word file"),
+        ("a.docx", b"\xd0\xcf\x11\xe0....", BrokenDocument, "an old Office file, not a Word file"),
+        ("a.csv", b"PK\x03\x04....", BrokenDocument, "ZIP"),
+        ("a.html", b"%PDF-1.7", BrokenDocument, "a PDF, not text"),
+        ("a.jsonl", b"\x1f\x8b....", BrokenDocument, "gzip"),
         ("a.txt", b" \n\t ", EmptyDocument, "white space"),
         ("a.txt", b"abc\x00def", BrokenDocument, "NUL"),
         ("a.txt", b"\x01\x02\x03\x04 few letters", BrokenDocument, "binary"),
@@ -100,10 +107,40 @@ def test_a_file_over_the_size_limit_is_too_large() -> None:
         "Zürich — 5 €".encode("utf-16"),
         b"\xfe\xff" + "Zürich — 5 €".encode("utf-16-be"),
         "Zürich — 5 €".encode("cp1252"),
+        "Zürich — 5 €".encode("utf-16-le"),
+        "Zürich — 5 €".encode("utf-16-be"),
+        "Zürich — 5 €".encode("utf-32"),
     ],
 )
 def test_text_is_decoded_whatever_its_encoding(content: bytes) -> None:
     assert read("a.txt", content, SETTINGS).text == "Zürich — 5 €"
+
+
+def test_a_text_over_the_character_limit_is_too_large() -> None:
+    with pytest.raises(PayloadTooLarge, match="more than 50 characters"):
+        read("a.txt", b"word " * 20, FEW_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "media_type", "heading"),
+    [
+        ("a.htm", b"<h1>T</h1>text", "text/html", "T"),
+        ("a.MD", b"# T\ntext", "text/markdown", "T"),
+        ("a.csv", b"a;b\n1;2", "text/csv", "row 2"),
+        ("a.tsv", b"a\tb\n1\t2", "text/tab-separated-values", "row 2"),
+        ("a.ndjson", b'{"a": 1}', "application/jsonl", "line 1"),
+        (
+            "a.docx",
+            word(paragraph("T", style="berschrift1") + paragraph("text")),
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            "T",
+        ),
+    ],
+)
+def test_each_type_is_read_with_its_headings(name: str, content: bytes, media_type: str, heading: str) -> None:
+    parsed = read(name, content, SETTINGS)
+    assert (parsed.media_type, parsed.pages) == (media_type, None)
+    assert parsed.sections[0].heading == heading
 
 
 def test_line_ends_become_newlines() -> None:

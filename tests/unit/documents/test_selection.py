@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,17 @@ def test_a_missing_path_and_a_folder_with_nothing_to_read_are_named(library: Pat
     (library / "empty").mkdir()
     with pytest.raises(BadRequest, match="no file to read"):
         sources(library / "empty", folders=[library])
+
+
+def test_a_folder_with_nothing_to_read_may_be_what_is_wanted(library: Path) -> None:
+    (library / "empty").mkdir()
+    assert select([library / "empty"], [str(library)], allow_empty=True) == ()
+
+
+def test_a_name_that_is_no_utf8_is_shown_as_nearly_as_can_be_and_opens(library: Path) -> None:
+    odd = os.fsencode(library / "docs") + b"/no_utf8_\xff.txt"
+    with open(odd, "w") as file:  # noqa: PTH123 - a Path takes no bytes
+        file.write("text")
+    (found,) = (file for file in select([library / "docs"], [str(library)]) if "no_utf8" in file.source)
+    assert found.source == "docs/no_utf8_\ufffd.txt"
+    assert Path(found.path).read_text() == "text"

@@ -67,3 +67,12 @@ def test_it_knows_itself(engine: HashEmbedder) -> None:
     assert engine.capabilities.task is Task.EMBEDDING
     assert engine.capabilities.dimensions == 64
     assert engine.revision != HashEmbedder(HashSettings(dimensions=32)).revision
+
+
+def test_what_it_reads_embeds_to_the_same(engine: HashEmbedder) -> None:
+    reading = engine.read(["the sun, the mirror", "sun " * (CONTEXT_LENGTH + 1)])
+    assert reading.sizes == (5, CONTEXT_LENGTH)
+    assert reading.truncated == 1
+    assert np.array_equal(engine.embed(reading.items[:1]).vectors, engine.embed(["the sun, the mirror"]).vectors)
+    with pytest.raises(BadRequest):
+        engine.read([""])

@@ -140,7 +140,7 @@ async def test_it_expires_when_it_was_told_to(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("sent", "param"),
     [
-        (form(purpose="assistants"), "purpose"),
+        (form(purpose="vision"), "purpose"),
         (form(purpose="fine-tune"), "purpose"),
         (form(colour="red"), "colour"),
         (form(**{"expires_after[anchor]": "last_used", "expires_after[seconds]": "3600"}), "expires_after.anchor"),

@@ -15,13 +15,14 @@ from cluster.stores.database import open_database
 from deployments.clients import Backends
 from deployments.gateway.app import build_app
 from tests.unit.gateway.conftest import LocalEmbedder, client_of, settings_with, started
-from tests.unit.retrieval.library_parts import Chat, library
+from tests.unit.retrieval.library_parts import library
 
 CODES = {
     "invalid_request",
     "unsupported_parameter",
     "context_length_exceeded",
     "model_not_found",
+    "collection_not_found",
     "response_not_found",
     "empty_plan",
     "plan_too_large",
@@ -48,6 +49,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "max_output_tokens": 3,
         "metadata": {"a": "b"},
         "include": [],
+        "tools": [{"type": "file_search", "vector_store_ids": ["documents"], "max_num_results": 3}],
         "stream": True,
         "store": False,
     },
@@ -59,8 +61,25 @@ GOOD: dict[str, dict[str, Any]] = {
         "parameter_ranges": {"temperature": {"min": 0, "max": 1, "step": 0.5}, "max_tokens": [1, 2]},
         "response_count": 2,
     },
-    "/api/v1/rag/search": {"query": "what is it", "limit": 3},
-    "/api/v1/rag/query": {"query": "what is it", "limit": 3, "model": "echo"},
+    "/api/v1/rag/search": {
+        "query": "what is it",
+        "limit": 3,
+        "where": {"type": "and", "filters": [{"type": "eq", "key": "a", "value": 1}]},
+        "tags": ["a"],
+        "rerank": "hash",
+        "per_document": 1,
+    },
+    "/api/v1/rag/query": {
+        "query": "what is it",
+        "limit": 3,
+        "mode": "hybrid",
+        "diversity": 0.5,
+        "min_score": 0,
+        "model": "echo",
+        "max_tokens": 3,
+        "stop": ["a"],
+        "stream": True,
+    },
 }
 
 BYTES = (b"", b"\0", b"\xff\xfe{}", b"{}", b"[]", b"null", b"1" * 5000, b'{"a":' * 5000, b'{"model":1e999}')
@@ -104,7 +123,7 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with asyncio.Runner() as runner:
 
         async def client() -> httpx.AsyncClient:
-            shelf = library(home, [("echo", Chat())], min_score=0.1)
+            shelf = library(home, min_score=0.1)
             backends = Backends(models={"echo": await started()}, embedder=LocalEmbedder(), retriever=shelf)
             return client_of(build_app(backends, settings_with(home=str(home)), engine=engine))
 

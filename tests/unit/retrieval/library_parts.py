@@ -1,7 +1,6 @@
 """A library without Serve: the real retrieval parts over the fake engines and the fake store."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ from cluster.config import resolve
 from cluster.engines.scripted import ScriptedEngine
 from cluster.errors import ContextTooLong
 from cluster.settings.engines import ScriptedSettings
-from cluster.types import ChatCall, ModelCard
+from cluster.stores.embedding_cache import EmbeddingCache
+from cluster.types import ChatCall, EmbeddingCall, Embeddings, ModelCard
 from deployments.retrieval.embedder import Embedder
 from deployments.retrieval.library import Library
 from deployments.retrieval.vectors import VectorStore
@@ -40,7 +40,17 @@ class Chat:
         return self.engine.stream(call)
 
 
-def library(home: Path, chats: Sequence[tuple[str, Chat]] = (), **documents: Any) -> Library:
+class CountingEmbedder(Embedder):
+    """Counts the texts that it embeds."""
+
+    embedded = 0
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        self.embedded += len(call.inputs)
+        return await super().embed(call)
+
+
+def library(home: Path, **documents: Any) -> Library:
     args = {
         "home": str(home),
         "models": [{"id": "hash", "engine": {"kind": "hash", "dimensions": 256}}],
@@ -48,5 +58,6 @@ def library(home: Path, chats: Sequence[tuple[str, Chat]] = (), **documents: Any
         "stores": {"vectors": {"kind": "memory"}},
     }
     settings = resolve(args, {})
-    embedder = Embedder(settings.embedding_models[0], settings)
-    return Library(settings.documents, embedder, VectorStore(settings), dict(chats), clock=lambda: 1234.5)
+    embedder = CountingEmbedder(settings.embedding_models[0], settings)
+    cache = EmbeddingCache(home / "embeddings.sqlite", max_bytes=1024**2)
+    return Library(settings.documents, embedder, VectorStore(settings), cache, clock=lambda: 1234.5)

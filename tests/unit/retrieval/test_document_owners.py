@@ -13,13 +13,14 @@ from cluster.config import resolve
 from cluster.stores.database import open_database
 from cluster.stores.document_owners import DocumentOwners
 from deployments.clients import Backends
-from deployments.gateway import documents, errors
-from deployments.gateway.belongings import id_of
+from deployments.gateway import errors
+from deployments.gateway.documents import routes as documents
+from deployments.gateway.documents.belongings import id_of
 from deployments.gateway.middleware import RequestIds
 from deployments.gateway.principal import Principal, Role
 from deployments.gateway.surface import take
 from tests.unit.gateway.limits.conftest import Known
-from tests.unit.retrieval.library_parts import Chat, library
+from tests.unit.retrieval.library_parts import library
 from tests.unit.retrieval.test_documents_api import FakeJobs
 
 WHO = {
@@ -60,11 +61,11 @@ async def shelf(tmp_path: Path, engine: Engine) -> AsyncIterator[Shelf]:
         "models": [{"id": "hash", "engine": {"kind": "hash"}}],
         "documents": {"inline_bytes": 1000, "max_file_bytes": 5000},
     }
-    books = library(tmp_path, [("echo", Chat())], min_score=0.1)
+    books = library(tmp_path)
     app = FastAPI()
     errors.install(app)
     backends = Backends(models={}, retriever=books)
-    take(app, documents.router(backends, resolve(args, {}), FakeJobs(), engine=engine))
+    take(app, documents.router(backends, resolve(args, {}), engine, jobs=FakeJobs()))
     app.add_middleware(Known, keys=WHO)
     app.add_middleware(RequestIds)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -64,7 +64,7 @@ class Background:
                 raise guard.lost
             if not wanted:
                 return
-            body = output.answered(turn.begun, from_json(work.result()), len(turn.items))
+            body = output.answered(turn.begun, from_json(work.result()), len(turn.items), searched=turn.searched)
         except Exception as error:  # noqa: BLE001 - nobody waits for it: the stored response says what went wrong
             told = error if isinstance(error, HeliostatError) else internal(error)
             body = output.failed(turn.begun, told)

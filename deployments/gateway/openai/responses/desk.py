@@ -15,6 +15,7 @@ from deployments.gateway import lifetimes
 from deployments.gateway.chats import Chats
 from deployments.gateway.openai.responses import output, streaming, turn
 from deployments.gateway.openai.responses.background import Background
+from deployments.gateway.openai.responses.file_search import FileSearch
 from deployments.gateway.openai.responses.keeper import Keeper
 from deployments.gateway.openai.responses.translate import as_sent
 from deployments.gateway.openai.responses.turn import Turn
@@ -25,16 +26,28 @@ STREAM_GRACE_S = 5.0  # a stream ends itself in time, with this API's own event;
 
 
 class Desk:
-    """Answers, stores, lists and forgets responses. watch_s: as in Background."""
+    """Answers, stores, lists and forgets responses. search: of files; None where there are no documents.
 
-    def __init__(self, settings: Settings, chats: Chats, engine: Engine, *, watch_s: float = 1.0) -> None:
+    watch_s: as in Background.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        chats: Chats,
+        engine: Engine,
+        *,
+        search: FileSearch | None = None,
+        watch_s: float = 1.0,
+    ) -> None:
         self._chats = chats
+        self._search = search
         self.keeper = Keeper(engine, settings, chats.timeout_s)
         self._background = Background(chats, self.keeper, most=settings.responses.max_background, watch_s=watch_s)
 
     async def create(self, request: Request) -> Response:
         """Answer one request, whole or streamed. Raises what `turn.read` and engines raise."""
-        asked = await turn.read(request, self._chats, self.keeper)
+        asked = await turn.read(request, self._chats, self.keeper, self._search)
         if asked.wanted.stream:
             events = streaming.events(asked, self._chats, self.keeper)
             timeout_s = self._chats.timeout_s + STREAM_GRACE_S
@@ -91,7 +104,7 @@ class Desk:
         with as_sent(asked.sent):
             work = self._chats.whole(asked.chat)
             answer = await lifetimes.while_connected(request, work, timeout_s=self._chats.timeout_s)
-        body = output.answered(asked.begun, from_json(answer), len(asked.items))
+        body = output.answered(asked.begun, from_json(answer), len(asked.items), searched=asked.searched)
         if asked.wanted.stored:
             await self.keeper.add(asked.stored(body))
         return _json(body)

@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from cluster.errors import EngineFailure, HeliostatError
 from deployments.gateway.openai.responses import output
+from deployments.gateway.openai.responses.file_search import Searched
 from deployments.gateway.openai.responses.items import Stored, item_id
 from deployments.gateway.openai.responses.output import Body
 
@@ -21,12 +22,16 @@ DATA, DONE = b"data: ", b"[DONE]"
 
 @dataclass(slots=True, kw_only=True)
 class Text:
-    """An item of text that is being written. pieces: what was sent. tokens: their log probabilities."""
+    """An item of text that is being written. pieces: what was sent. tokens: their log probabilities.
+
+    annotations: the files that it has something from, once it is whole.
+    """
 
     identity: str
     place: int
     pieces: list[str] = field(default_factory=list)
     tokens: list[Stored] = field(default_factory=list)
+    annotations: list[Stored] = field(default_factory=list)
     head: bytes = b""
 
     def item(self, status: str) -> Stored:
@@ -35,7 +40,7 @@ class Text:
 
     def part(self) -> Stored:
         """Its content as far as it is."""
-        return output.text_part("".join(self.pieces), self.tokens)
+        return output.text_part("".join(self.pieces), self.tokens, self.annotations)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,18 +59,33 @@ class Call:
         return {**item, "arguments": "".join(self.pieces)}
 
 
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """An item of a search that was made before the model was asked."""
+
+    identity: str
+    place: int
+    searched: Searched
+
+    def item(self, status: str) -> Stored:  # noqa: ARG002 - it is done, whatever becomes of the answer
+        """The item."""
+        return self.searched.item(self.identity)
+
+
 class Events:
     """The events of one response. body: the response in progress. first_place: of its first output item.
 
+    searched: what was found in files for it before.
     Every method returns the events that are due, as bytes: `opening`, then `feed` for each chunk, then
     `closing`, `finished` and `ending`; or `broken` at any time.
     """
 
-    def __init__(self, body: Body, first_place: int) -> None:
+    def __init__(self, body: Body, first_place: int, searched: Searched | None = None) -> None:
         self._body = body
         self._first_place = first_place
         self._number = 0
-        self._items: list[Text | Call] = []
+        self._items: list[Text | Call | Search] = []
+        self._searched = searched
         self._text: Text | None = None
         self._calls: dict[int, Call] = {}
         self._waiting: list[str] = []
@@ -76,7 +96,8 @@ class Events:
     def opening(self) -> bytes:
         """That the response exists and is worked on."""
         created = self._event("response.created", response=self._body)
-        return created + self._event("response.in_progress", response=self._body)
+        begun = created + self._event("response.in_progress", response=self._body)
+        return begun if self._searched is None else begun + self._search(self._searched)
 
     def feed(self, chunk: bytes) -> bytes:
         """What new chat chunks say. Raises EngineFailure for one that tells of an error."""
@@ -102,7 +123,7 @@ class Events:
         """
         output.check_ended(self._reason)
         due: list[bytes] = []
-        if not self._items:
+        if all(isinstance(item, Search) for item in self._items):
             self._open_text(due)
         self._close_text(due)
         for call in self._calls.values():
@@ -131,6 +152,24 @@ class Events:
     def written(self, status: str = output.INCOMPLETE) -> list[Stored]:
         """All items as far as they are."""
         return [item.item(status) for item in self._items]
+
+    def _search(self, searched: Searched) -> bytes:
+        """A search that is done already, told as it went."""
+        identity = item_id("file_search_call", self._body["id"], self._first_place)
+        done = Search(identity=identity, place=0, searched=searched)
+        self._items.append(done)
+        item = done.item(output.COMPLETED)
+        begun = {**item, "status": output.IN_PROGRESS, "results": None}
+        place = {"output_index": 0, "item_id": identity}
+        return b"".join(
+            (
+                self._event("response.output_item.added", output_index=0, item=begun),
+                self._event("response.file_search_call.in_progress", **place),
+                self._event("response.file_search_call.searching", **place),
+                self._event("response.file_search_call.completed", **place),
+                self._event("response.output_item.done", output_index=0, item=item),
+            )
+        )
 
     def _take(self, choice: Mapping[str, Any], due: list[bytes]) -> None:
         delta = choice["delta"]
@@ -190,6 +229,11 @@ class Events:
         if text is None:
             return
         place = {"output_index": text.place, "item_id": text.identity, "content_index": 0}
+        if self._searched is not None:
+            text.annotations = self._searched.annotations("".join(text.pieces))
+        for number, annotation in enumerate(text.annotations):
+            added = {"annotation_index": number, "annotation": annotation}
+            due.append(self._event("response.output_text.annotation.added", **place, **added))
         part = text.part()
         said = {"text": part["text"], "logprobs": part["logprobs"]}
         due.append(self._event("response.output_text.done", **place, **said))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.gateway.openai.responses.wire import (
+    FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
     InputImage,
@@ -23,7 +24,13 @@ Stored = dict[str, Any]
 """An item as JSON."""
 
 ITEM_ID = re.compile(r"[a-z]{2,4}_([0-9a-f]{48})_[0-9]{1,6}")
-PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+    "file_search_call": "fs",
+}
 
 
 def new_response_id() -> str:
@@ -47,7 +54,10 @@ def message(text: str) -> Stored:
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
-def stored(item: InputMessage | OutputMessage | FunctionCall | FunctionCallOutput | Reasoning) -> Stored:
+Sent = InputMessage | OutputMessage | FunctionCall | FunctionCallOutput | Reasoning | FileSearchCall
+
+
+def stored(item: Sent) -> Stored:
     """A request's item, still without an id where it came without one."""
     if isinstance(item, InputMessage | OutputMessage):
         return {**_head(item), "type": "message", "role": item.role, "content": _parts(item)}
@@ -62,7 +72,7 @@ def numbered(items: Sequence[Stored], response_id: str) -> tuple[Stored, ...]:
     )
 
 
-def _head(item: InputMessage | OutputMessage | FunctionCall | FunctionCallOutput | Reasoning) -> Stored:
+def _head(item: Sent) -> Stored:
     head = {"id": item.id, "status": item.status}
     return {name: value for name, value in head.items() if value is not None}
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.errors import EngineFailure, HeliostatError
+from deployments.gateway.openai.responses.file_search import Searched
 from deployments.gateway.openai.responses.items import Stored, item_id
-from deployments.gateway.openai.responses.wire import ResponseRequest
+from deployments.gateway.openai.responses.wire import FileSearchTool, FunctionTool, ResponseRequest
 
 IN_PROGRESS, COMPLETED, INCOMPLETE = "in_progress", "completed", "incomplete"
 FAILED, CANCELLED = "failed", "cancelled"
@@ -49,16 +50,7 @@ def begun(request: ResponseRequest, response_id: str) -> Body:
         "temperature": request.temperature,
         "text": {"format": written},
         "tool_choice": request.tool_choice or "auto",
-        "tools": [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-                "strict": bool(tool.strict),
-            }
-            for tool in request.tools or ()
-        ],
+        "tools": [_tool(tool) for tool in request.tools or ()],
         "top_logprobs": request.top_logprobs or 0,
         "top_p": request.top_p,
         "truncation": "disabled",
@@ -67,18 +59,22 @@ def begun(request: ResponseRequest, response_id: str) -> Body:
     }
 
 
-def answered(body: Body, answer: Mapping[str, Any], first_place: int) -> Body:
+def answered(body: Body, answer: Mapping[str, Any], first_place: int, *, searched: Searched | None = None) -> Body:
     """The response that a whole `chat.completion` makes. first_place: of its first output item, for the items' ids.
 
-    Raises EngineFailure for an answer that was not ended.
+    searched: what was found for it before. Raises EngineFailure for an answer that was not ended.
     """
     choice = answer["choices"][0]
     message = choice["message"]
     calls = message.get("tool_calls") or ()
     output: list[Stored] = []
+    if searched is not None:
+        output.append(searched.item(item_id("file_search_call", body["id"], first_place)))
     if message.get("content") or not calls:
-        identity = item_id("message", body["id"], first_place)
-        part = text_part(message.get("content") or "", tokens_of(choice))
+        identity = item_id("message", body["id"], first_place + len(output))
+        text = message.get("content") or ""
+        annotations = searched.annotations(text) if searched is not None else []
+        part = text_part(text, tokens_of(choice), annotations)
         output.append(text_item(identity, COMPLETED, [part]))
     for call in calls:
         identity = item_id("function_call", body["id"], first_place + len(output))
@@ -130,9 +126,9 @@ def text_item(identity: str, status: str, parts: Sequence[Stored]) -> Stored:
     return {"id": identity, "type": "message", "status": status, "role": "assistant", "content": list(parts)}
 
 
-def text_part(text: str, logprobs: Sequence[Mapping[str, Any]] = ()) -> Stored:
+def text_part(text: str, logprobs: Sequence[Mapping[str, Any]] = (), annotations: Sequence[Stored] = ()) -> Stored:
     """The content of an item of text."""
-    return {"type": "output_text", "annotations": [], "logprobs": list(logprobs), "text": text}
+    return {"type": "output_text", "annotations": list(annotations), "logprobs": list(logprobs), "text": text}
 
 
 def call_item(identity: str, status: str, call_id: str, name: str) -> Stored:
@@ -165,6 +161,26 @@ def usage_of(usage: Mapping[str, Any] | None) -> Stored | None:
         "output_tokens": made,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": spent + made,
+    }
+
+
+def _tool(tool: FunctionTool | FileSearchTool) -> Stored:
+    """A tool as a response repeats it."""
+    if isinstance(tool, FunctionTool):
+        return {
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+            "strict": bool(tool.strict),
+        }
+    options = tool.ranking_options
+    return {
+        "type": "file_search",
+        "vector_store_ids": tool.vector_store_ids,
+        "filters": tool.filters,
+        "max_num_results": tool.max_num_results,
+        "ranking_options": None if options is None else options.model_dump(exclude_none=True),
     }
 
 

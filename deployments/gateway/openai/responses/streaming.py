@@ -20,7 +20,7 @@ async def events(turn: Turn, chats: Chats, keeper: Keeper) -> AsyncIterator[byte
     `response.failed`. A response that is stored is so before its last event is sent.
     """
     deadline = asyncio.get_running_loop().time() + chats.timeout_s
-    writer = Events(turn.begun, len(turn.items))
+    writer = Events(turn.begun, len(turn.items), turn.searched)
     source = chats.events(turn.chat)
     try:
         with as_sent(turn.sent):

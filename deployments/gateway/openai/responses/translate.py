@@ -9,11 +9,20 @@ from typing import Any
 from pydantic_core import to_json
 
 from cluster.errors import BadRequest, HeliostatError, UnsupportedParameter
+from cluster.types import Passage
 from deployments.gateway.openai.responses.items import Stored
-from deployments.gateway.openai.responses.wire import LOGPROBS, FunctionTool, ResponseRequest, TextFormat
+from deployments.gateway.openai.responses.wire import (
+    LOGPROBS,
+    FileSearchTool,
+    FunctionTool,
+    ResponseRequest,
+    TextFormat,
+)
+from deployments.gateway.rag import grounding
 
 MESSAGE_PATH = re.compile(r"messages[.\[]([0-9]+)\]?(.*)", re.DOTALL)
 CHOICES = ("none", "auto", "required")
+UNREAD = frozenset({"reasoning", "file_search_call"})  # what another model thought; what was found for an answer
 CHAT_NAMES = {
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
@@ -52,12 +61,33 @@ def check(request: ResponseRequest) -> None:
         raise BadRequest("top_logprobs is only for responses with logprobs", hint=hint, param="top_logprobs")
     if request.text is not None and request.text.format is not None:
         _check_format(request.text.format)
+    if sum(isinstance(tool, FileSearchTool) for tool in request.tools or ()) > 1:
+        hint = "one names all the stores"
+        raise BadRequest("tools: there is more than one file_search", hint=hint, param="tools")
     _check_choice(request)
 
 
-def chat_body(request: ResponseRequest, conversation: Sequence[PlacedItem]) -> ChatBody:
-    """The chat completion that answers. conversation: all its items. Raises BadRequest with `param`."""
+def question_of(conversation: Sequence[PlacedItem]) -> str:
+    """What was asked last. Raises BadRequest where nobody says anything that could be searched for."""
+    for placed in reversed(conversation):
+        if placed.item["type"] == "message" and placed.item["role"] == "user":
+            text = _said(placed.item["content"])
+            if text.strip():
+                return text
+            break
+    raise BadRequest("There is no question to search files for", hint="send a user's text", param="input")
+
+
+def chat_body(
+    request: ResponseRequest, conversation: Sequence[PlacedItem], passages: Sequence[Passage] = ()
+) -> ChatBody:
+    """The chat completion that answers. conversation: all its items. passages: put before the last question.
+
+    Raises BadRequest with `param`.
+    """
     messages, places = _messages(request.instructions, conversation)
+    if passages:
+        _ground(messages, passages)
     fields: dict[str, Any] = {"model": request.model, "messages": messages}
     optional = {
         "max_completion_tokens": request.max_output_tokens,
@@ -72,8 +102,8 @@ def chat_body(request: ResponseRequest, conversation: Sequence[PlacedItem]) -> C
         fields |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
     if request.text is not None and request.text.format is not None and request.text.format.type != "text":
         fields["response_format"] = _format(request.text.format)
-    if request.tools:
-        fields |= _tools(request, request.tools)
+    if functions := request.functions:
+        fields |= _tools(request, functions)
     return ChatBody(content=to_json(fields), places=tuple(places))
 
 
@@ -117,8 +147,8 @@ def _messages(
         places.append("instructions")
     for placed in conversation:
         item, place = placed.item, placed.place
-        if item["type"] == "reasoning":
-            continue  # another model's; OpenAI asks clients to send it back, and no model here reads it
+        if item["type"] in UNREAD:
+            continue  # OpenAI asks clients to send it back, and no model here reads it
         if item["type"] == "function_call":
             called.add(item["call_id"])
             if messages and messages[-1]["role"] == "assistant":
@@ -138,6 +168,22 @@ def _messages(
     if not messages:
         raise BadRequest("input holds nothing that a model reads", hint="send a message", param="input")
     return messages, places
+
+
+def _ground(messages: Sequence[dict[str, Any]], passages: Sequence[Passage]) -> None:
+    """Put passages before the last thing that the user says."""
+    last = next(message for message in reversed(messages) if message["role"] == "user")
+    content = last["content"]
+    if isinstance(content, str):
+        last["content"] = grounding.message(passages, content)
+        return
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    asked = {"type": "text", "text": grounding.message(passages, " ".join(texts))}
+    last["content"] = [*(part for part in content if part["type"] != "text"), asked]
+
+
+def _said(parts: Sequence[Stored]) -> str:
+    return " ".join(part["text"] for part in parts if part["type"] == "input_text")
 
 
 def _content(parts: Sequence[Stored]) -> str | list[dict[str, Any]]:
@@ -168,9 +214,9 @@ def _tools(request: ResponseRequest, tools: Sequence[FunctionTool]) -> dict[str,
     functions = [tool.model_dump(exclude_none=True, exclude={"type"}) for tool in tools]
     fields: dict[str, Any] = {"tools": [{"type": "function", "function": function} for function in functions]}
     choice = request.tool_choice
-    if isinstance(choice, dict):
+    if isinstance(choice, dict) and choice["type"] == "function":
         fields["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
-    elif choice is not None:
+    elif isinstance(choice, str) and not (choice == "required" and request.searches):  # the search is its call
         fields["tool_choice"] = choice
     if request.parallel_tool_calls is not None:
         fields["parallel_tool_calls"] = request.parallel_tool_calls
@@ -208,11 +254,14 @@ def _check_choice(request: ResponseRequest) -> None:
     if choice is None:
         return
     hint = f"{', '.join(CHOICES)}, or {{'type': 'function', 'name': …}}"
-    if isinstance(choice, dict):
+    if choice == {"type": "file_search"}:
+        if not request.searches:
+            raise BadRequest("tool_choice: no tool searches files", hint="send it in tools", param="tool_choice")
+    elif isinstance(choice, dict):
         known = set(choice) == {"type", "name"} and choice["type"] == "function"
         if not known or not isinstance(choice["name"], str):
             raise UnsupportedParameter("This tool_choice is not known here", hint=hint, param="tool_choice")
-        if choice["name"] not in {tool.name for tool in request.tools or ()}:
+        if choice["name"] not in {tool.name for tool in request.functions}:
             shown = choice["name"][:64]
             raise BadRequest(
                 f"tool_choice: no tool is called {shown!r}", hint="send it in tools", param="tool_choice"

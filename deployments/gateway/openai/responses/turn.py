@@ -1,16 +1,18 @@
 """One request of the Responses API, read and checked: the chat completion that answers it, and what is stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from cluster.errors import BadRequest, ResponseNotFound
+from cluster.errors import BadRequest, ContextTooLong, ResponseNotFound, UnsupportedParameter
 from cluster.stores.responses import StoredResponse
 from cluster.types import Priority
 from deployments.gateway.chats import Chats, CheckedChat
+from deployments.gateway.limits import usage
 from deployments.gateway.openai.responses import items, output, translate
+from deployments.gateway.openai.responses.file_search import FileSearch, Searched
 from deployments.gateway.openai.responses.items import Stored
 from deployments.gateway.openai.responses.keeper import Keeper
 from deployments.gateway.openai.responses.output import Body
@@ -18,13 +20,19 @@ from deployments.gateway.openai.responses.translate import ChatBody, PlacedItem
 from deployments.gateway.openai.responses.wire import ItemReference, ResponseRequest
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import principal_of
+from deployments.gateway.rag import grounding
+from deployments.gateway.rag.searching import Asker
 
+LEAST_ANSWER = 96  # tokens that a prompt with passages leaves for an answer whose length nobody limits
 CONTINUED = (output.COMPLETED, output.INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A request that its model can answer. begun: the response in progress. items: the request's own, as stored."""
+    """A request that its model can answer. begun: the response in progress. items: the request's own, as stored.
+
+    searched: what was found in files for it; None where no search was wanted.
+    """
 
     wanted: ResponseRequest
     chat: CheckedChat
@@ -32,6 +40,7 @@ class Turn:
     begun: Body
     items: Sequence[Stored]
     owner: str
+    searched: Searched | None = None
 
     def stored(self, body: Body) -> StoredResponse:
         """What is kept of it, with the response as it is."""
@@ -46,8 +55,11 @@ class Turn:
         )
 
 
-async def read(request: Request, chats: Chats, keeper: Keeper) -> Turn:
-    """The request's turn. Raises BadRequest, UnsupportedParameter, ModelNotFound, ResponseNotFound."""
+async def read(request: Request, chats: Chats, keeper: Keeper, search: FileSearch | None = None) -> Turn:
+    """The request's turn. search: of files; None where there are no documents.
+
+    Raises BadRequest, UnsupportedParameter, ModelNotFound, ResponseNotFound, and what `FileSearch.find` raises.
+    """
     wanted = parse(ResponseRequest, await request.body())
     translate.check(wanted)
     principal = principal_of(request)
@@ -58,22 +70,68 @@ async def read(request: Request, chats: Chats, keeper: Keeper) -> Turn:
         *await _earlier(wanted, principal.owner, keeper),
         *(PlacedItem(item=item, place=place.format(number)) for number, item in enumerate(own)),
     ]
-    sent = translate.chat_body(wanted, conversation)
-    with translate.as_sent(sent):
-        chat = await chats.check(
-            sent.content,
-            request_id=request.state.request_id,
-            principal=principal,
-            priority=Priority.BACKGROUND if wanted.background else Priority.INTERACTIVE,
-        )
+    asker = Asker(principal=principal, request_id=request.state.request_id)
+    searched = await _searched(wanted, conversation, asker, search)
+    chat, sent, searched = await _checked(wanted, conversation, searched, chats, asker)
     return Turn(
         wanted=wanted,
         chat=chat,
         sent=sent,
+        searched=searched,
         begun={**output.begun(wanted, response_id), "model": chat.wanted.model},  # `auto` stands for another
         items=own,
         owner=principal.owner,
     )
+
+
+async def _checked(
+    wanted: ResponseRequest,
+    conversation: Sequence[PlacedItem],
+    searched: Searched | None,
+    chats: Chats,
+    asker: Asker,
+) -> tuple[CheckedChat, ChatBody, Searched | None]:
+    """The chat that answers, with as many passages as its model should have room for. Raises as `read`."""
+    while True:
+        passages = [] if searched is None else [one.found.passage for one in searched.sources[: searched.shown]]
+        sent = translate.chat_body(wanted, conversation, passages)
+        shrinks = searched is not None and searched.shown > 1
+        try:
+            with translate.as_sent(sent):
+                chat = await chats.check(
+                    sent.content,
+                    request_id=asker.request_id,
+                    principal=asker.principal,
+                    priority=Priority.BACKGROUND if wanted.background else Priority.INTERACTIVE,
+                )
+            if not shrinks or _fits(chat, chats):
+                return chat, sent, searched
+        except ContextTooLong:
+            if not shrinks:
+                raise
+        assert searched is not None
+        searched = replace(searched, shown=searched.shown - 1)
+
+
+async def _searched(
+    wanted: ResponseRequest, conversation: Sequence[PlacedItem], asker: Asker, search: FileSearch | None
+) -> Searched | None:
+    if not wanted.searches:
+        return None
+    if search is None:
+        hint = "add an embedding model to models"
+        raise UnsupportedParameter("No files are searched here", hint=hint, param="tools")
+    return await search.find(wanted, translate.question_of(conversation), asker)
+
+
+def _fits(chat: CheckedChat, chats: Chats) -> bool:
+    """Whether the model should have room for the prompt, as far as is known."""
+    card = chats.last_card(chat.wanted.model)
+    if card is None:
+        return True
+    estimate = usage.of_chat(chat.wanted)
+    prompt = estimate.prompt * usage.CHARACTERS_PER_TOKEN / grounding.BYTES_PER_TOKEN
+    return prompt + (estimate.answer or LEAST_ANSWER) <= card.capabilities.context_length
 
 
 async def _own(wanted: ResponseRequest, owner: str, keeper: Keeper) -> list[Stored]:

@@ -12,6 +12,9 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from deployments.gateway.wire import Tokens, Wire
 
 LOGPROBS = "message.output_text.logprobs"
+SEARCH_RESULTS = "file_search_call.results"
+MOST_STORES = 16
+MOST_RESULTS = 50
 
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -105,6 +108,16 @@ class Reasoning(Wire):
     status: Status | None = None
 
 
+class FileSearchCall(Wire):
+    """A search of an earlier response, sent back with its answer. It is stored; no model reads it again."""
+
+    type: Literal["file_search_call"]
+    id: ItemId
+    queries: list[str]
+    status: Literal["in_progress", "searching", "completed", "incomplete", "failed"]
+    results: list[dict[str, Any]] | None = None
+
+
 class ItemReference(Wire):
     """A stored item, by its id."""
 
@@ -130,11 +143,13 @@ Item = Annotated[
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
     | Annotated[Reasoning, Tag("reasoning")]
+    | Annotated[FileSearchCall, Tag("file_search_call")]
     | Annotated[ItemReference, Tag("item_reference")],
     Discriminator(
         _kind,
         custom_error_type="item_type",
-        custom_error_message="Items are message, function_call, function_call_output, reasoning, item_reference",
+        custom_error_message="Items are message, function_call, function_call_output, reasoning, "
+        "file_search_call, item_reference",
     ),
 ]
 
@@ -147,6 +162,37 @@ class FunctionTool(Wire):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+
+class RankingOptions(Wire):
+    """How a search ranks. ranker: there is one, by meaning and words. score_threshold: the least score."""
+
+    ranker: Literal["auto", "default-2024-11-15"] | None = None
+    score_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class FileSearchTool(Wire):
+    """A search of vector stores, made once for a response. max_num_results: None takes documents.passages."""
+
+    type: Literal["file_search"]
+    vector_store_ids: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=512)]], Field(min_length=1, max_length=MOST_STORES)
+    ]
+    filters: dict[str, Any] | None = None
+    max_num_results: Annotated[int, Field(ge=1, le=MOST_RESULTS)] | None = None
+    ranking_options: RankingOptions | None = None
+
+
+def _tool(tool: Any) -> str | None:
+    """Which of the tools it is. Not by its `type`, which is the name of a field inside other things."""
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return "file_search_tool" if kind == "file_search" else "function_tool"
+
+
+Tool = Annotated[
+    Annotated[FunctionTool, Tag("function_tool")] | Annotated[FileSearchTool, Tag("file_search_tool")],
+    Discriminator(_tool),
+]
 
 
 class TextFormat(Wire):
@@ -187,8 +233,8 @@ class ResponseRequest(Wire):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    include: list[Literal["message.output_text.logprobs"]] | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    include: list[Literal["message.output_text.logprobs", "file_search_call.results"]] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     text: TextOptions | None = None
@@ -201,12 +247,14 @@ class ResponseRequest(Wire):
 
     @field_validator("tools", mode="before")
     @classmethod
-    def _functions_only(cls, given: Any) -> Any:
+    def _served_only(cls, given: Any) -> Any:
         """OpenAI's own tools have other fields: say what is wrong with them before pydantic lists those."""
         for tool in given if isinstance(given, list) else ():
             kind = tool.get("type") if isinstance(tool, dict) else None
-            if isinstance(kind, str) and kind != "function":
-                raise ValueError(f"the built-in tool {kind[:40]!r} is not served here, only functions are")
+            if isinstance(kind, str) and kind not in ("function", "file_search"):
+                raise ValueError(
+                    f"the built-in tool {kind[:40]!r} is not served here: function and file_search are"
+                )
         return given
 
     @property
@@ -217,4 +265,16 @@ class ResponseRequest(Wire):
     @property
     def logprobs(self) -> bool:
         """Whether the text comes with the log probabilities of its tokens."""
-        return bool(self.include)
+        return LOGPROBS in (self.include or ())
+
+    @property
+    def functions(self) -> list[FunctionTool]:
+        """The tools that the model may call."""
+        return [tool for tool in self.tools or () if isinstance(tool, FunctionTool)]
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is a search to make: one that is offered, and not ruled out by the choice of tools."""
+        choice = self.tool_choice
+        chosen = choice.get("type") == "file_search" if isinstance(choice, dict) else choice != "none"
+        return chosen and any(isinstance(tool, FileSearchTool) for tool in self.tools or ())

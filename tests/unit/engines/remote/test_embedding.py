@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cluster.engines.reading import BATCH_TOKENS
 from cluster.engines.remote.connection import Place
 from cluster.engines.remote.embedding import AT_ONCE, RemoteEmbedder, shared
 from cluster.errors import (
@@ -92,6 +93,15 @@ def test_what_needs_a_tokenizer_is_refused_with_a_way_out() -> None:
         with pytest.raises(BadRequest) as empty:
             engine.embed(("sun", ""))
         assert empty.value.param == "input[1]"
+
+
+def test_a_batch_is_one_request_to_the_provider() -> None:
+    with embedder(fake_openai.FakeOpenAI(), dimensions=3) as (engine, _):
+        reading = engine.read(["a"] * AT_ONCE)
+        assert sum(reading.sizes) == BATCH_TOKENS
+        assert reading.items == ("a",) * AT_ONCE
+        with pytest.raises(UnsupportedParameter):
+            engine.read([[1]])
 
 
 def test_a_text_that_is_too_long_is_refused_and_not_cut() -> None:

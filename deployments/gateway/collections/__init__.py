@@ -1,0 +1,1 @@
+"""Collections by tenant: whose they are, and by which names."""

@@ -1,0 +1,1 @@
+"""The embeddings of a chat: processed together, and what that has cost."""

@@ -1,0 +1,141 @@
+"""`heliostat upload`: files and folders to a server, over HTTP as any client would send them."""
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cluster.config import home
+from cluster.errors import BadRequest
+from cluster.runtime.state import read_state
+from deployments.upload_sender import Local, Sender, Words
+from pipelines.documents.display import summary
+from pipelines.documents.job_progress import JobProgress
+from pipelines.documents.media import is_readable
+
+LINE_EVERY_S = 2.0
+
+
+def upload(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.", show_default=False)],
+    collection: Annotated[
+        str | None, typer.Option(help="Its name or id; by default the one that all share.", show_default=False)
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Put on every document; may be given again.", show_default=False),
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        typer.Option(help="A JSON object put on every document.", show_default=False, metavar="JSON"),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Of the server; the running cluster's by default.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+) -> None:
+    """Send documents to a server, which may be another machine's. What it has already changes nothing.
+
+    Exits with 1 where a document failed.
+    """
+    files = chosen(paths)
+    words = Words(collection=collection, tags=tuple(tag or ()), metadata=metadata)
+    sender = Sender(url or read_state(home()).url, words)
+    with Display(Console(stderr=True)) as display:
+        result = asyncio.run(sender.send(files, display.show))
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+    else:
+        for line in summary(result):
+            typer.echo(line)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def chosen(paths: list[Path]) -> tuple[Local, ...]:
+    """The files to send, each once. Those of a folder are named below it, with its own name first.
+
+    What is hidden or of another type is left out of folders, and sent where it was named itself. Raises BadRequest
+    for a path that is not there, a folder with nothing to read, and two files that would have one name.
+    """
+    found: dict[Path, Local] = {}
+    for path in paths:
+        real = path.expanduser().resolve()
+        if not real.exists():
+            raise BadRequest(f"{path}: no such file or folder", hint="name files or folders that exist")
+        some = list(_inside(real)) if real.is_dir() else [Local(path=real, source=real.name)]
+        if not some:
+            raise BadRequest(
+                f"{path}: no file to read in this folder", hint="PDF, Word, HTML, text and such are read"
+            )
+        for local in some:
+            found.setdefault(local.path, local)
+    names = Counter(local.source for local in found.values())
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise BadRequest(f"Several files would be {twice!r}", hint="name the folder that holds them")
+    return tuple(found.values())
+
+
+def _inside(folder: Path) -> Iterator[Local]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            file = Path(parent, name)
+            if not name.startswith(".") and is_readable(name) and file.is_file():
+                below = file.relative_to(folder).as_posix()
+                yield Local(path=file.resolve(), source=f"{folder.name}/{below}" if folder.name else below)
+
+
+class Display:
+    """Shows progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._last_line = -LINE_EVERY_S
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("files"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeElapsedColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task("files", total=None, note="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, progress: JobProgress) -> None:
+        """Draw one step."""
+        note = f"{progress.chunks_done} chunks"
+        if progress.failed:
+            note += f", {len(progress.failed)} failed"
+        if self._bar is not None:
+            self._bar.update(self._task, total=progress.files_total, completed=progress.files_done, note=note)
+        elif (moment := self._clock()) - self._last_line >= LINE_EVERY_S or progress.state != "running":
+            self._last_line = moment
+            self._console.print(
+                f"files {progress.files_done}/{progress.files_total} · {note}", highlight=False, soft_wrap=True
+            )

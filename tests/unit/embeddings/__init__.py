@@ -1,0 +1,1 @@
+"""Processing the embeddings of a chat."""
