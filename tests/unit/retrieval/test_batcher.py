@@ -56,10 +56,11 @@ class Model:
         self.gate.clear()
         tasks = [asyncio.create_task(self.batcher.embed(calls[0]))]
         await until(self.asked.is_set)
-        for number, call in enumerate(calls[1:], start=1):
+        waiting = len(self.batcher._waiting)
+        for call in calls[1:]:
             tasks.append(asyncio.create_task(self.batcher.embed(call)))
-            if "unreadable" not in call:
-                await until(lambda number=number: len(self.batcher._waiting) == number)
+            waiting += "unreadable" not in call
+            await until(lambda waiting=waiting: len(self.batcher._waiting) == waiting)
         self.gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
