@@ -2,7 +2,9 @@
 
 A capitalised word is split from the space before it, and each digit stands alone:
 a name then has the same tokens wherever it stands, and copying it needs no second
-spelling at the start of an answer.
+spelling at the start of an answer. Of the other words only those that are one token
+with their space keep it: the rest, as an invented key of a JSON object, are the
+space and then the tokens that they have behind a quotation mark.
 """
 
 import json
@@ -28,6 +30,8 @@ _PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 )
 
+_BEGUN_WORD = re.compile("Ġ[a-z]")  # a space and a letter, in the alphabet that bytes are written in
+
 _MARKS = (TOOL_CALL_START, TOOL_CALL_END)
 _MARKERS = re.compile("|".join(re.escape(marker) for marker in (*SPECIAL_TOKENS, *_MARKS)))
 
@@ -46,9 +50,19 @@ _EVERYDAY = (
 def train_tokenizer(vocab_size: int, corpus: Iterable[str]) -> Tokenizer:
     """Train a tokenizer of `vocab_size` tokens on rendered dialogues; any bytes encode."""
     tokenizer = train_byte_level(_PATTERN, vocab_size - len(_MARKS), SPECIAL_TOKENS, _plain(corpus))
+    tokenizer = whole_or_spelled(tokenizer)
     # Not special: they are part of the text that a parser of tool calls reads.
     tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _MARKS])
     return tokenizer
+
+
+def whole_or_spelled(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokens, but a word after a space is either one of them or cut as it would be without the space."""
+    described = json.loads(tokenizer.to_str())
+    bpe = described["model"]
+    bpe["ignore_merges"] = True  # a piece that is a token as a whole is that token
+    bpe["merges"] = [pair for pair in bpe["merges"] if not _BEGUN_WORD.match("".join(pair))]
+    return Tokenizer.from_str(json.dumps(described))
 
 
 def train_byte_level(

@@ -82,6 +82,8 @@ package `wonderwords`, and a checksum keeps every eighth name and word out of tr
 are what it is measured on. A curriculum begins with repeating words and with one fact, and goes on to two, three, \
 five and more, up to thirty. Only the assistant's tokens are learnt.
 
-The weights were made in three goes. The free clauses ("By which day is the cruelty of Dangerrel due?", \
+The weights were made in six goes. The free clauses ("By which day is the cruelty of Dangerrel due?", \
 `chat/clauses.py`), contexts about a single subject, and more JSON came with the second; the third had still more \
-JSON, and more sums."""
+JSON, and more sums. The tokenizer of the first three cut a lower-case word otherwise after a space than behind a \
+quotation mark; since the fourth both are cut alike, so that an unknown key is copied token by token. (Made anew, \
+all six have that.)"""
