@@ -3,11 +3,12 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cluster.engines.protocol import ChatEngine, EmbeddingEngine
+from cluster.engines.protocol import ChatEngine, EmbeddingEngine, RerankEngine
 from cluster.engines.source import resolve_source
 from cluster.errors import StartFailed
 from cluster.gpus import nvml, sizes_gib
 from cluster.settings.engines import (
+    CrossEncoderSettings,
     HashSettings,
     LlamaCppSettings,
     ScriptedSettings,
@@ -80,6 +81,18 @@ def embedding_engine(model: ModelSettings, settings: Settings) -> EmbeddingEngin
     raise StartFailed(
         f"The engine {model.engine.kind!r} of {model.id} does not embed", hint="sentence, openai, ollama or hash"
     )
+
+
+def rerank_engine(model: ModelSettings, settings: Settings) -> RerankEngine:
+    """Build an engine that scores pairs, not yet started. Raises StartFailed when its folder does not exist."""
+    if isinstance(model.engine, CrossEncoderSettings):
+        from cluster.engines.cross_encoder import CrossEncoderEngine
+
+        source = resolve_source(model.engine.source, settings.hub)
+        return CrossEncoderEngine(
+            model.engine, model.id, source=source, context_length=model.context_length, hub=settings.hub
+        )
+    raise StartFailed(f"The engine {model.engine.kind!r} of {model.id} does not rerank", hint="cross_encoder")
 
 
 def _shared(engine: VllmSettings, model: ModelSettings, settings: Settings) -> VllmSettings:

@@ -1,4 +1,4 @@
-"""How torch's threads wait for each other on a CPU."""
+"""How torch's threads wait for each other on a CPU, and how many there are."""
 
 import os
 
@@ -10,3 +10,13 @@ def wait_asleep() -> None:
     busy elsewhere, a small model of ours made 31 tokens/s spinning and 317 asleep. The operator's choice stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def compute_on_all_cores() -> None:
+    """Let torch use all cores that this process may use; imports torch.
+
+    Ray leaves a process one thread that reserves less than two CPUs, but what is reserved is no limit here.
+    """
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -1,5 +1,7 @@
 """Which numbers an engine computes with where the settings say `auto`."""
 
+from typing import Any
+
 
 def computes_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16. Imports torch.
@@ -10,6 +12,17 @@ def computes_bfloat16() -> bool:
     import torch
 
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def torch_dtype(name: str, device: str) -> Any:
+    """The torch type of the settings' `dtype`; `auto` is half precision where the hardware computes it natively."""
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device == "cuda":
+        return torch.float16
+    return torch.bfloat16 if computes_bfloat16() else torch.float32
 
 
 def on_cpu(dtype: str) -> str:

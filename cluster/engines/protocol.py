@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.engines.reading import Reading
-from cluster.types import Capabilities, ChatCall, Embeddings, TokenizeCall, Tokenized
+from cluster.types import Capabilities, ChatCall, Embeddings, Scores, TokenizeCall, Tokenized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,4 +113,34 @@ class EmbeddingEngine(Protocol):
 
     def embed(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> Embeddings:
         """`pre`, `core`, `post` over length-sorted batches; the result keeps the order of the inputs."""
+        ...
+
+
+class RerankEngine(Protocol):
+    """A model that reads two texts together and says how well they belong to each other."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do; exact once `start` has returned."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """A short hash that changes when the weights change; exact once `start` has returned."""
+        ...
+
+    def start(self) -> None:
+        """Load the model. Raises StartFailed with the reason."""
+        ...
+
+    def read(self, first: Sequence[str], second: Sequence[str]) -> Reading:
+        """Check and tokenise pairs; one text in `first` goes with all of `second`.
+
+        Raises BadRequest for an empty text, by its place among both lists: `input[3]`. Safe beside `compute` in
+        another thread.
+        """
+        ...
+
+    def compute(self, items: Sequence[Any]) -> Scores:
+        """The scores of pairs that were read, in their order."""
         ...

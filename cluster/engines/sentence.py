@@ -5,16 +5,14 @@ Its tokenising and batching are done here instead: it cuts long texts without sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster import torchvision_ops
 from cluster.engines.hub import fetch
 from cluster.engines.lanes import Lanes
 from cluster.engines.learned import Learned
-from cluster.engines.openmp import wait_asleep
 from cluster.engines.packed_bert import PackedBert, packed
-from cluster.engines.precision import computes_bfloat16
+from cluster.engines.padding import mask, padded
+from cluster.engines.pretrained import pretrained
 from cluster.engines.reading import Reading
 from cluster.engines.tokenizing import within
 from cluster.engines.weights import revision_of
@@ -94,7 +92,7 @@ class SentenceEngine(Learned):
             pickle, revision = self._settings.allow_pickle, self._settings.revision
             source = fetch("The embedder", self._source, self._hub, revision, allow_pickle=pickle)
         try:
-            model = self._load(source)
+            model = pretrained(source, self._settings, self._hub)
             loaded = _look_at(model, self._wanted_context)
             dimensions = int(model.get_embedding_dimension())
         except Exception as error:  # whatever a model's files make the library raise, it means: not this model
@@ -175,35 +173,12 @@ class SentenceEngine(Learned):
     def _padded(self, loaded: Loaded, rows: Sequence[list[int]]) -> "NDArray[np.float32]":
         import torch
 
-        longest = max(map(len, rows), default=0)
-        ids = torch.full((len(rows), longest), loaded.padding)
-        mask = torch.zeros_like(ids)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = torch.tensor(row)
-            mask[number, : len(row)] = 1
         device = loaded.model.device
         with torch.inference_mode():
-            features = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+            ids, attended = padded(rows, loaded.padding), mask(rows)
+            features = {"input_ids": ids.to(device), "attention_mask": attended.to(device)}
             vectors: NDArray[np.float32] = loaded.model(features)["sentence_embedding"].float().cpu().numpy()
         return vectors
-
-    def _load(self, source: str) -> Any:
-        torchvision_ops.install()  # also where the .pth is not, as in a bare checkout
-        wait_asleep()
-        import torch
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
-
-        disable_progress_bar()  # a replica's log is no terminal
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = SentenceTransformer(
-            source,
-            device=device,
-            revision=self._settings.revision,
-            cache_folder=self._hub.model_path,
-            local_files_only=self._hub.offline or Path(source).is_dir(),
-        )
-        return model.to(_dtype(self._settings.dtype, device)).eval()
 
     def _encode(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:
         """Token ids of each input, whole and without special tokens."""
@@ -286,29 +261,19 @@ def by_tokens(lengths: Sequence[int], most: int) -> list[list[int]]:
 
 
 def _fitting(loaded: Loaded) -> int:
-    """The tokens of a batch that suit where the model runs."""
+    return CACHED_TOKENS if loaded.packed else fitting(loaded.model[0].auto_model.config, loaded.model.device)
+
+
+def fitting(config: Any, device: Any) -> int:
+    """The tokens of a padded batch that suit where the model runs. config: transformers'; device: torch's."""
     import torch
 
-    if loaded.packed:
-        return CACHED_TOKENS
-    if loaded.model.device.type == "cpu":
+    if device.type == "cpu":
         return PADDED_TOKENS
-    free, _ = torch.cuda.mem_get_info(loaded.model.device)
-    config = loaded.model[0].auto_model.config
+    free, _ = torch.cuda.mem_get_info(device)
     wide = getattr(config, "intermediate_size", 4 * config.hidden_size)
     token = 4 * int(8 * config.hidden_size + 3 * wide)  # bytes: one layer's numbers, in float32 to be safe
     return max(PADDED_TOKENS, min(GPU_TOKENS, int(GPU_SHARE * free) // token))
-
-
-def _dtype(name: str, device: str) -> Any:
-    """The torch type; `auto` is half precision where the hardware computes it natively."""
-    import torch
-
-    if name != "auto":
-        return getattr(torch, name)
-    if device == "cuda":
-        return torch.float16
-    return torch.bfloat16 if computes_bfloat16() else torch.float32
 
 
 def _checked(ids: Any, vocabulary: int, number: int) -> list[int]:

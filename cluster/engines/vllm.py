@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster import torchvision_ops
-from cluster.engines import strict_tools, vllm_norms, vllm_sampling, vllm_timing, vllm_tokens
+from cluster.engines import (
+    strict_tools,
+    vllm_llama,
+    vllm_norms,
+    vllm_priority,
+    vllm_sampling,
+    vllm_timing,
+    vllm_tokens,
+)
 from cluster.engines.hub import fetch
 from cluster.engines.images import blank, has_pictures
 from cluster.engines.learned import Learned
@@ -267,6 +275,9 @@ class VllmEngine(Learned):
         fork = cpu and self._settings.tensor_parallel_size == 1
         if fork:  # a process that is started anew would not know them
             vllm_norms.install(engine_arguments)
+            vllm_priority.install()
+            if engine_arguments.enforce_eager:  # a compiled model has no detours
+                vllm_llama.install()
         with engine_process(fork=fork, threads=threads(self._source)) as context:
             try:
                 return AsyncLLM.from_engine_args(engine_arguments), arguments

@@ -1,5 +1,6 @@
 """all-MiniLM-L6-v2 from its package, against sentence-transformers' own encode."""
 
+import os
 import random
 
 import numpy as np
@@ -49,6 +50,14 @@ def test_the_automatic_type_stays_close_to_the_reference(texts: list[str], refer
     found = engine.embed(texts).vectors
     assert np.sum(found * reference, axis=1).min() >= 0.999
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_it_computes_on_all_cores_in_a_process_that_ray_left_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    SentenceEngine(SentenceSettings()).start()
+    assert torch.get_num_threads() == len(os.sched_getaffinity(0))
 
 
 def test_the_three_steps_give_what_embed_gives(engine: SentenceEngine) -> None:

@@ -47,6 +47,9 @@ async def idle(engine: Any, within_s: float) -> float:
     return time.perf_counter() - start
 
 
-async def begun(engine: Any) -> None:
-    while not engine.running:  # noqa: ASYNC110  # the engine has no event to wait for; the test has
+async def begun(engine: Any, within_s: float = 10.0) -> None:
+    """Until something runs. A call that ended before anybody looked fails the test, which waited for ever once."""
+    start = time.perf_counter()
+    while not engine.running:
+        assert time.perf_counter() - start < within_s, f"nothing ran within {within_s} s"
         await asyncio.sleep(0)
