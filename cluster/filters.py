@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cluster.documents import Document
 from cluster.errors import BadRequest
-from cluster.types import Document
 
 Scalar = str | int | float | bool
 

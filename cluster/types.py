@@ -18,6 +18,7 @@ class Task(StrEnum):
 
     CHAT = "chat"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
 
 
 class Priority(StrEnum):
@@ -38,8 +39,8 @@ class CallKind(StrEnum):
 class Capabilities:
     """What a loaded model can do.
 
-    context_length: tokens of prompt plus completion. dimensions: of an embedding, 0 for chat models.
-    parameters: the names of the request parameters that this engine honours. completion: the same for raw
+    context_length: tokens of prompt plus completion, or of what is read together. dimensions: of an embedding, else
+    0. parameters: the names of the request parameters that this engine honours. completion: the same for raw
     completions, empty where it makes none.
     """
 
@@ -52,9 +53,9 @@ class Capabilities:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The same in the catalog's words: `embedding`; or `chat`, with `vision` and `tools` where it has them."""
-        if self.task is Task.EMBEDDING:
-            return ("embedding",)
+        """The same in the catalog's words: its task; beside `chat`, `vision` and `tools` where it has them."""
+        if self.task is not Task.CHAT:
+            return (str(self.task),)
         more = {"vision": self.images, "tools": "tools" in self.parameters}
         return ("chat", *(name for name, has in more.items() if has))
 
@@ -107,10 +108,14 @@ class EngineTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatAnswer:
-    """A whole answer, or the first item of a streamed one, with its timing; further items are bare bytes."""
+    """A whole answer, or the first item of a streamed one, with its timing; further items are bare bytes.
+
+    people: whether an interactive call came to the same replica within the last seconds.
+    """
 
     body: bytes
     timing: EngineTiming
+    people: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,99 +191,24 @@ class Embeddings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A piece of a document. start, end: character span in the document's text. page: from 1, or None.
+class ScoreCall:
+    """Pairs of texts to score: each of `first` with that of `second` beside it; one alone goes with all of them."""
 
-    id is a hash of the document's bytes, the chunker's settings and the ordinal: the same input gives the
-    same id, so writing it twice changes nothing.
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """values: float32, one a pair, higher is closer. tokens: of both texts of each pair.
+
+    truncated: how many pairs were longer than the model reads.
     """
 
-    id: str
-    document_id: str
-    source: str
-    ordinal: int
-    start: int
-    end: int
-    text: str
-    tokens: int
-    page: int | None = None
-    heading: str | None = None
-
-
-class SearchMode(StrEnum):
-    """How passages are found: by meaning, by words, or by both, whose ranks are then fused."""
-
-    DENSE = "dense"
-    BM25 = "bm25"
-    HYBRID = "hybrid"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchCall:
-    """What to search a collection for. limit: passages wanted, best first.
-
-    where: a filter on documents' tags and metadata, as `cluster.filters` reads it. diversity: 0 takes the best
-    alone, towards 1 more of what the others do not say (maximal marginal relevance). per_document: passages of one
-    document at most.
-    """
-
-    query: str
-    limit: int
-    collection: str
-    mode: SearchMode = SearchMode.HYBRID
-    where: Mapping[str, Any] | None = None
-    diversity: float = 0.0
-    per_document: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A chunk that a search found. score: what it was ranked by, higher is better; its scale is the mode's.
-
-    cosine: to the query, -1 to 1; bm25: of the query's words. None where that leg did not find it.
-    """
-
-    chunk: Chunk
-    score: float
-    cosine: float | None = None
-    bm25: float | None = None
-
-
-MetadataValue = str | int | float | bool  # of a document's metadata
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A stored document. id: SHA-256 of its bytes, hex. tags, metadata: its owner's; filters read them."""
-
-    id: str
-    source: str
-    media_type: str
-    chunks: int
-    pages: int | None = None
-    characters: int = 0
-    created: int = 0
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionCard:
-    """A collection as the vector store's owner knows it. identity: None while it is empty."""
-
-    name: str
-    documents: int
-    chunks: int
-    identity: "EmbedderIdentity | None" = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedderIdentity:
-    """Which embedder filled a collection; querying with another is refused."""
-
-    model: str
-    revision: str
-    dimensions: int
+    values: "NDArray[np.float32]"
+    tokens: tuple[int, ...]
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

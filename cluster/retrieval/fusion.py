@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cluster.documents import EQUAL, LegWeights
+
 Item = TypeVar("Item")
 
 K = 60  # of Cormack, Clarke and Buettcher 2009, whose results hardly change between 30 and 100
 DEEPEST = 100  # of each leg at least: below it a second leg's agreement is worth little against the first's top
+CANDIDATES = 50  # that a ranker reads to find the best: a good passage is seldom further down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ def fuse(
     lexical: Sequence[tuple[str, float]],
     *,
     k: int = K,
-    weights: tuple[float, float] = (1.0, 1.0),
+    weights: LegWeights = EQUAL,
 ) -> list[Fused]:
     """Both legs' chunks, best first: the score sums `weight / (k + rank)` over the legs that found it, rank from 1.
 
@@ -35,7 +38,7 @@ def fuse(
     """
     cosines, words = dict(dense), dict(lexical)
     scores: dict[str, float] = {}
-    for leg, weight in ((dense, weights[0]), (lexical, weights[1])):
+    for leg, weight in ((dense, weights.dense), (lexical, weights.bm25)):
         for rank, (chunk_id, _) in enumerate(leg, start=1):
             scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (k + rank)
     fused = (

@@ -190,10 +190,9 @@ class Batches(SqlStore):
     def page(self, *, owner: str, limit: int, after: str | None = None) -> BatchPage:
         """Some of an owner's batches. after: the last id that was seen. Raises BatchNotFound for it."""
         query = select(batches).where(batches.c.owner == owner)
-        if after is not None:
-            query = query.where(batches.c.seq < self.get(after, owner=owner).seq)
-        found = self._list(query.order_by(batches.c.seq.desc()).limit(limit + 1))
-        return BatchPage(batches=found[:limit], more=len(found) > limit)
+        seen = None if after is None else self.get(after, owner=owner).seq
+        rows, more = self._next_to(query, batches.c.seq, limit=limit, after=seen)
+        return BatchPage(batches=[_read(row) for row in rows], more=more)
 
     def running(self) -> list[Batch]:
         """Those that a job holds, of all owners."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cluster.types import Chunk
+from cluster.documents import Chunk
 
 if TYPE_CHECKING:
     import pyarrow as pa

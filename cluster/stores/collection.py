@@ -6,28 +6,21 @@ deleted afterwards; whoever is killed before that does it at the next opening. A
 to the vector files first, so that it can be built anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, MetadataValue, Passage, SearchCall
 from cluster.errors import BadRequest, Conflict, EmbedderMismatch
 from cluster.filters import parse_filter
 from cluster.stores.ledger import Change, Ledger
+from cluster.stores.reclaiming import reclaim
 from cluster.stores.search import Search
 from cluster.stores.searchable import Searchable
 from cluster.stores.vector_files import VectorFiles
 from cluster.stores.vector_index import Index, Indexes
-from cluster.types import (
-    Chunk,
-    CollectionCard,
-    Document,
-    EmbedderIdentity,
-    MetadataValue,
-    Passage,
-    SearchCall,
-)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,6 +135,17 @@ class Collection:
         self._check_identity(self._index.identity, identity)
         among = None if wanted is None else self._ledger.matching(wanted)
         return Search(self._ledger, self._loaded(self._index)).find(call, vector, among)
+
+    def reclaim(self, *, before: float, spared: Container[str]) -> int:
+        """Delete chunks that nobody published; of how many documents. See cluster.stores.reclaiming."""
+        if self._index is None or self._files is None:
+            return 0
+        return reclaim(self._name, self._index, self._ledger, self._files, before=before, spared=spared)
+
+    @property
+    def made(self) -> bool:
+        """Whether there is such a collection: from its first `upsert` until it is removed."""
+        return self._index is not None
 
     @property
     def loaded(self) -> int:

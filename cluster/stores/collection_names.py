@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, or_, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import Column, Index, Table
 from sqlalchemy.types import Integer, String, Text
@@ -88,9 +88,6 @@ class CollectionPage:
 class CollectionNames(SqlStore):
     """Those of one database."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-
     def create(
         self,
         *,
@@ -147,24 +144,26 @@ class CollectionNames(SqlStore):
         newest_first: bool = True,
     ) -> CollectionPage:
         """Some of an owner's. after, before: ids next to the page. Raises CollectionNotFound for them."""
-        query = select(collections).where(collections.c.owner == owner)
-        if after is not None:
-            seen = self.get(after, owner=owner).seq
-            query = query.where(collections.c.seq < seen if newest_first else collections.c.seq > seen)
-        backwards = before is not None and after is None
-        if before is not None:
-            seen = self.get(before, owner=owner).seq
-            query = query.where(collections.c.seq > seen if newest_first else collections.c.seq < seen)
-        falling = newest_first is not backwards  # the page before an id is read from that id, and turned round
-        query = query.order_by(collections.c.seq.desc() if falling else collections.c.seq).limit(limit + 1)
-        rows = [_read(row) for row in self._rows(query)]
-        shown = rows[:limit][::-1] if backwards else rows[:limit]
-        return CollectionPage(collections=shown, more=len(rows) > limit)
+        rows, more = self._next_to(
+            select(collections).where(collections.c.owner == owner),
+            collections.c.seq,
+            limit=limit,
+            after=None if after is None else self.get(after, owner=owner).seq,
+            before=None if before is None else self.get(before, owner=owner).seq,
+            newest_first=newest_first,
+        )
+        return CollectionPage(collections=[_read(row) for row in rows], more=more)
 
     def all(self, *, owner: str) -> tuple[Collection, ...]:
         """All of an owner's, the newest first."""
         query = select(collections).where(collections.c.owner == owner).order_by(collections.c.seq.desc())
         return tuple(_read(row) for row in self._rows(query))
+
+    def expired(self, moment: datetime) -> tuple[Collection, ...]:
+        """Everybody's that may be used no more."""
+        table = collections.c
+        old = select(collections).where(table.expires_days.is_not(None), table.used_at < moment - timedelta(days=1))
+        return tuple(one for one in map(_read, self._rows(old.order_by(table.seq))) if one.expired(moment))
 
     def change(self, name_or_id: str, *, owner: str, **values: Any) -> Collection:
         """Write other values of title, description, notes, expires_days or name. Raises as `get`, and Conflict."""
@@ -196,6 +195,11 @@ class CollectionNames(SqlStore):
 def new_id() -> str:
     """An id for a new collection."""
     return f"{ID_PREFIX}{uuid.uuid4().hex[:24]}"
+
+
+def is_operators(name: str) -> bool:
+    """Whether a name in the vector store can be one that the operator chose: no drawn one, and no id."""
+    return bool(NAME.fullmatch(name)) and not name.startswith((TENANT_PREFIX, ID_PREFIX))
 
 
 def unknown(name_or_id: str) -> CollectionNotFound:

@@ -4,6 +4,7 @@ The documents themselves are in the vector store, which knows no owners. What ca
 ingest` or before owners were kept, has no row here, and is of whoever asks where authentication is off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Index, String, Table, delete, insert, select
@@ -36,15 +37,20 @@ class Claim:
 class DocumentOwners(SqlStore):
     """Those of one database."""
 
-    def claim(self, collection: str, source: str, *, document_id: str, owner: str) -> None:
-        """Note who uploaded a document; what stood under its name before is forgotten."""
+    def claim(self, collection: str, named: Mapping[str, str], *, owner: str) -> None:
+        """Note who uploaded documents; what stood under their names before is forgotten.
+
+        named: the ids of the documents, by name.
+        """
         table = document_owners.c
+        moment = now()
         with self._engine.begin() as connection:
-            take_turns(connection, document_owners.name, collection, source)
-            here = (table.collection == collection) & (table.source == source)
-            connection.execute(delete(document_owners).where(here))
-            row = {"collection": collection, "source": source, "document_id": document_id, "owner": owner}
-            connection.execute(insert(document_owners).values(**row, uploaded_at=now()))
+            for source, document_id in sorted(named.items()):  # in one order, so that no two wait for each other
+                take_turns(connection, document_owners.name, collection, source)
+                here = (table.collection == collection) & (table.source == source)
+                connection.execute(delete(document_owners).where(here))
+                row = {"collection": collection, "source": source, "document_id": document_id, "owner": owner}
+                connection.execute(insert(document_owners).values(**row, uploaded_at=moment))
 
     def named(self, collection: str, source: str) -> Claim | None:
         """Who uploaded what stands under a name; None where nobody did."""

@@ -5,12 +5,13 @@ the file was, how it looked, how far it came and why it failed.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from sqlalchemy import Column, Engine, Float, Index, Integer, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Float, Index, Integer, String, Table, Text, delete, insert, select
 
+from cluster.batched import batched
 from cluster.stores.database import metadata, storable
 from cluster.stores.sql_store import SqlStore
 
@@ -78,16 +79,13 @@ class DocumentState:
 class DocumentStates(SqlStore):
     """Those of one database."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-
     def save(self, states: Iterable[DocumentState]) -> None:
         """Write rows in the place of older ones of the same collection and source, all or none."""
         rows = {str(row["key"]): row for row in map(_row_of, states)}
         with self._engine.begin() as connection:
             # In one order, so that two runs over the same files wait for each other and never in a circle.
             keys = sorted(rows)
-            for part in _parts(keys):
+            for part in batched(keys, AT_ONCE):
                 connection.execute(delete(document_states).where(document_states.c.key.in_(part)))
                 connection.execute(insert(document_states), [rows[key] for key in part])
 
@@ -105,7 +103,7 @@ class DocumentStates(SqlStore):
             return
         keys = sorted(_key(collection, source) for source in sources)
         with self._engine.begin() as connection:
-            for part in _parts(keys):
+            for part in batched(keys, AT_ONCE):
                 connection.execute(delete(document_states).where(document_states.c.key.in_(part)))
 
 
@@ -121,7 +119,3 @@ def _row_of(state: DocumentState) -> dict[str, object]:
 def _state_of(row: dict[str, object]) -> DocumentState:
     fields = {name: value for name, value in row.items() if name != "key"}
     return DocumentState(**{**fields, "state": State(str(row["state"]))})  # type: ignore[arg-type]
-
-
-def _parts(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE))

@@ -1,5 +1,6 @@
 """A file that appears whole or not at all: written under another name, flushed to disk, then renamed."""
 
+import errno
 import hashlib
 import os
 import uuid
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 SUFFIX = ".tmp"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})  # an OSError of a full disk, or of a quota that is used up
 
 
 class Draft:
@@ -44,12 +46,14 @@ class Draft:
         self._hash.update(content)
         self.size += len(content)
 
-    def publish(self) -> None:
-        """Make the file appear, in the place of one of its name. Durable when this returns."""
+    def publish(self, *, durable: bool = True) -> None:
+        """Make the file appear, in the place of one of its name. durable: and survive a power cut from now on."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if durable:
+            os.fsync(self._file.fileno())
         self._path.replace(self.final)
-        sync_folder(self.final.parent)
+        if durable:
+            sync_folder(self.final.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from cluster.types import EmbedderIdentity
+from cluster.documents import EmbedderIdentity
 
 if TYPE_CHECKING:
     import numpy as np

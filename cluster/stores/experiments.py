@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Float,
     Index,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    false,
     insert,
     select,
     update,
@@ -27,6 +29,7 @@ from sqlalchemy import (
 
 from cluster.errors import Conflict, ExperimentNotFound
 from cluster.stores.database import OWNER, UtcTime, metadata, now, storable, take_turns
+from cluster.stores.lab_filter import LabFilter
 from cluster.stores.sql_store import SqlStore
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
@@ -58,6 +61,10 @@ batch_experiments = Table(
     Column("completed_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("tags", Text, nullable=False, server_default="[]"),  # JSON
+    Column("favorited", Boolean, nullable=False, server_default=false()),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    Column("number", Integer, nullable=False, server_default="1"),  # counts its changes: of events, and ETags
     Index("batch_experiments_run", "run_id"),
     Index("batch_experiments_owner", "owner", "id"),
     sqlite_autoincrement=True,  # an id of a deleted experiment never comes back
@@ -68,7 +75,8 @@ batch_experiments = Table(
 class Experiment:
     """One batch experiment. completed_combinations: cells that have a row, failed ones included.
 
-    cells_per_minute: of the last session that ran. spec: JSON. run_id: the folder of its results.
+    cells_per_minute: of the last session that ran. spec: JSON. run_id: the folder of its results. number: counts
+    its changes, from 1.
     """
 
     id: int
@@ -91,11 +99,39 @@ class Experiment:
     completed_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    tags: Sequence[str]
+    favorited: bool
+    archived: bool
+    number: int
 
     @property
     def progress(self) -> int:
         """Percent of the cells that have a row, 0 to 100; 100 only when all have."""
         return 100 * self.completed_combinations // max(1, self.total_combinations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """Where the rows of one batch experiment are. began_at: its last start; its creation, before the first."""
+
+    id: int
+    name: str
+    run_id: str
+    status: str
+    completed_combinations: int
+    began_at: datetime
+
+    @classmethod
+    def of(cls, found: Any) -> "StoredRun":
+        """Of an Experiment, or of a row of its columns."""
+        return cls(
+            id=found.id,
+            name=found.name,
+            run_id=found.run_id,
+            status=found.status,
+            completed_combinations=found.completed_combinations,
+            began_at=found.started_at or found.created_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +178,12 @@ class Experiments(SqlStore):
             raise _unknown(experiment_id)
         return _read(row)
 
-    def page(self, *, limit: int, offset: int, owner: str | None = None) -> tuple[int, Sequence[Experiment]]:
-        """How many there are, of an owner where one is named, and some of them, the newest first."""
-        query = select(batch_experiments).order_by(batch_experiments.c.id.desc())
+    def page(
+        self, *, limit: int, offset: int, owner: str | None = None, wanted: LabFilter | None = None
+    ) -> tuple[int, Sequence[Experiment]]:
+        """How many there are, of an owner where one is named, and some of them, the newest first by default."""
+        wanted = wanted or LabFilter()
+        query = wanted.applied(select(batch_experiments), batch_experiments, searched=("name", "description"))
         if owner is not None:
             query = query.where(batch_experiments.c.owner == owner)
         total, rows = self._page(query, limit=limit, offset=offset)
@@ -167,6 +206,7 @@ class Experiments(SqlStore):
                 completed_at=None,
                 error_message=None,
                 estimated_completion=None,
+                number=batch_experiments.c.number + 1,
             )
         )
         with self._engine.begin() as connection:
@@ -205,12 +245,36 @@ class Experiments(SqlStore):
             estimated_completion=None,
         )
 
-    def remove(self, experiment_id: int) -> bool:
-        """Forget one that is not running; False when it is running, or gone."""
-        gone = delete(batch_experiments).where(
-            batch_experiments.c.id == experiment_id, batch_experiments.c.status != RUNNING
+    def label(self, experiment_id: int, values: Mapping[str, Any], *, number: int | None = None) -> bool:
+        """Change name, description, tags, favorited or archived; False where it is gone, or past the number."""
+        table = batch_experiments.c
+        row = {**values, "tags": json.dumps(list(values["tags"]))} if "tags" in values else dict(values)
+        change = update(batch_experiments).where(table.id == experiment_id)
+        if number is not None:
+            change = change.where(table.number == number)
+        return self._change(change.values(updated_at=now(), number=table.number + 1, **row)) > 0
+
+    def recent(self, *, owner: str | None, since: datetime, limit: int) -> tuple[int, Sequence[StoredRun]]:
+        """How many have stored cells and changed since a moment, and the newest. owner: None is everybody's.
+
+        Without their specs: one may hold a million prompts.
+        """
+        table = batch_experiments.c
+        columns = [table.id, table.name, table.run_id, table.status, table.completed_combinations, table.created_at]
+        query = select(*columns, table.started_at).where(
+            table.completed_combinations > 0, table.updated_at >= since
         )
-        return self._change(gone) > 0
+        if owner is not None:
+            query = query.where(table.owner == owner)
+        total, rows = self._page(query.order_by(table.id.desc()), limit=limit, offset=0)
+        return total, [StoredRun.of(row) for row in rows]
+
+    def remove(self, experiment_id: int, *, number: int | None = None) -> bool:
+        """Forget one that is not running; False when it is running, gone, or past the number."""
+        table = batch_experiments.c
+        where = [table.id == experiment_id, table.status != RUNNING]
+        where += [] if number is None else [table.number == number]
+        return self._change(delete(batch_experiments).where(*where)) > 0
 
     def pace(self, models: Sequence[str]) -> float | None:
         """Cells a minute of the last experiment over the same models; None where none of the recent ones was."""
@@ -229,7 +293,8 @@ class Experiments(SqlStore):
         where = [table.id == experiment_id, table.status == RUNNING]
         if submission_id is not None:
             where.append(table.submission_id == submission_id)
-        return self._change(update(batch_experiments).where(*where).values(updated_at=now(), **values)) > 0
+        change = update(batch_experiments).where(*where).values(updated_at=now(), number=table.number + 1, **values)
+        return self._change(change) > 0
 
 
 def _select(experiment_id: int) -> Any:
@@ -238,7 +303,7 @@ def _select(experiment_id: int) -> Any:
 
 def _read(row: Row[Any]) -> Experiment:
     fields = dict(row._mapping)
-    for name in ("current_parameters", "results_summary"):
+    for name in ("current_parameters", "results_summary", "tags"):
         fields[name] = None if fields[name] is None else json.loads(fields[name])
     return Experiment(**fields)
 

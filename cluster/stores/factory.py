@@ -13,7 +13,7 @@ def open_vectors(stores: StoreSettings, home: Path) -> VectorStore:
     if kind == "memory":
         from cluster.stores.vectors_memory import MemoryVectors
 
-        return MemoryVectors()
+        return MemoryVectors(in_memory=stores.vectors.in_memory)
     from cluster.stores.chroma_connections import connect_server, open_embedded
     from cluster.stores.vectors_chroma import ChromaIndexes
 

@@ -124,12 +124,9 @@ class Files(SqlStore):
         query = select(files).where(files.c.owner == owner, _alive())
         if purpose is not None:
             query = query.where(files.c.purpose == purpose)
-        if after is not None:
-            seen = self.get(after, owner=owner).seq
-            query = query.where(files.c.seq < seen if newest_first else files.c.seq > seen)
-        query = query.order_by(files.c.seq.desc() if newest_first else files.c.seq).limit(limit + 1)
-        rows = [_read(row) for row in self._rows(query)]
-        return FilePage(files=rows[:limit], more=len(rows) > limit)
+        seen = None if after is None else self.get(after, owner=owner).seq
+        rows, more = self._next_to(query, files.c.seq, limit=limit, after=seen, newest_first=newest_first)
+        return FilePage(files=[_read(row) for row in rows], more=more)
 
     def used(self, owner: str) -> int:
         """Bytes that an owner's files take."""

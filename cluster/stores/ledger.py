@@ -7,12 +7,14 @@ middle of it can finish it after a restart: see `Ledger.unfinished`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from cluster.documents import Document, MetadataValue
 from cluster.errors import DocumentNotFound
 from cluster.filters import Filter
-from cluster.types import Document, MetadataValue
 
 REMEMBERED = 16  # filters, with the documents that they let through: asking 10,000 documents takes some 15 ms
+MOST_CHANGED = 10_000  # documents that a remembered filter may be behind by; one that is asked no more is dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,15 @@ class Change:
     saved: tuple[Record, ...] = ()
 
 
+@dataclass(slots=True, kw_only=True)
+class _Matching:
+    """What a filter lets through. changed: documents that it has not looked at since they changed."""
+
+    wanted: Filter
+    found: frozenset[str]
+    changed: set[str]
+
+
 class Ledger:
     """The published documents by id. A change is made known by `apply`, after it was written durably."""
 
@@ -52,7 +63,7 @@ class Ledger:
         self._records: dict[str, Record] = {}
         self._named: dict[str, str] = {}
         self._unfinished: dict[str, Record] = {}
-        self._matching: dict[str, frozenset[str]] = {}
+        self._matching: dict[str, _Matching] = {}
         self.apply(Change(saved=tuple(records)))
 
     def __len__(self) -> int:
@@ -73,14 +84,20 @@ class Ledger:
         return tuple(self._records.values())
 
     def matching(self, wanted: Filter) -> frozenset[str]:
-        """The ids of the documents that a filter lets through; remembered until something changes."""
+        """The ids of the documents that a filter lets through; remembered, and kept up with what changes."""
         asked = repr(wanted)  # which tells True from 1, as filters do
-        if asked not in self._matching:
+        match = self._matching.get(asked)
+        if match is None:
             if len(self._matching) >= REMEMBERED:
                 self._matching.clear()
-            found = (key for key, record in self._records.items() if wanted.matches(record.document))
-            self._matching[asked] = frozenset(found)
-        return self._matching[asked]
+            match = _Matching(wanted=wanted, found=frozenset(), changed=set(self._records))
+            self._matching[asked] = match
+        if match.changed:
+            known = ((key, self._records.get(key)) for key in match.changed)
+            passed = {key for key, record in known if record is not None and wanted.matches(record.document)}
+            match.found = (match.found - match.changed) | passed
+            match.changed = set()
+        return match.found
 
     def publish(self, document: Document, chunker: str) -> Change:
         """What must change for `document` to be the one that its source names.
@@ -130,7 +147,7 @@ class Ledger:
 
     def apply(self, change: Change) -> None:
         """Carry the change out, after it was written to durable storage."""
-        self._matching.clear()
+        self._note({record.document.id for record in change.saved})
         for record in change.saved:
             document_id = record.document.id
             before = self._records.pop(document_id, None)
@@ -157,6 +174,13 @@ class Ledger:
         self._records[document_id] = replace(record, recut=False)
         return self._records[document_id]
 
+    def _note(self, changed: set[str]) -> None:
+        """Have the remembered filters look at these again, when they are asked."""
+        for asked, match in list(self._matching.items()):
+            match.changed |= changed
+            if len(match.changed) > MOST_CHANGED:
+                del self._matching[asked]
+
     def find(self, document_id: str) -> Record:
         """One record. Raises DocumentNotFound."""
         record = self._records.get(document_id)
@@ -164,6 +188,12 @@ class Ledger:
             hint = "GET /api/v1/documents lists all documents"
             raise DocumentNotFound(f"No document with the id {document_id!r}", hint=hint)
         return record
+
+
+def record_of(fields: Mapping[str, Any]) -> Record:
+    """The record that was written as JSON, by `dataclasses.asdict`."""
+    document = Document(**{**fields["document"], "tags": tuple(fields["document"].get("tags", ()))})
+    return Record(**{**fields, "document": document, "sources": tuple(fields["sources"])})
 
 
 def _without(record: Record, sources: set[str]) -> Record:

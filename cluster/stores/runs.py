@@ -6,12 +6,15 @@ run is compacted; the reader shows one row a cell at every instant: a success be
 
 One driver at a time holds a run, by a lock that the kernel drops when it dies. Its workers outlive a killed
 driver by moments: what they write carries its session, and a session that is not the current one is refused.
+
+A part that cannot be read any more is named and set aside when the run goes on: its cells run again.
 """
 
 import contextlib
 import json
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,30 +22,43 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import Conflict, ExperimentNotFound
-from cluster.stores.draft import Draft, sync_folder
+from cluster.errors import Conflict, DamagedRun, DiskFull, ExperimentNotFound
+from cluster.stores import run_light
+from cluster.stores.draft import NO_ROOM, Draft, sync_folder
 from cluster.stores.file_lock import lock_within
+from cluster.stores.run_parts import DUCKDB, GROUP, Prepare, by_prompt, distinct, ids_in, readable, rows_of, settled
+from cluster.stores.run_rows import schema
+from cluster.stores.run_state import INTERRUPTED, RUNNING, RunState, State
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = [
+    "DUCKDB",
+    "LOCAL_OWNER",
+    "MANY",
+    "Manifest",
+    "Run",
+    "Superseded",
+    "find",
+    "ids_in",
+    "rows_of",
+    "runs",
+    "schema",
+]
+
 FORMAT = 1
+LOCAL_OWNER = "local"  # of runs of the command line, and of all where authentication is off
 RUN_ID = re.compile(r"[0-9a-f]{12}")
-LARGE = 200_000  # rows; about as many kilobytes
-READ_TRIES = 5  # a part may vanish under a reader while a run is compacted
-DUCKDB: dict[str, Any] = {"threads": 2, "autoinstall_known_extensions": False}  # no look-up on the network, ever
-ONE_ROW_A_CELL = """
-    SELECT place FROM keys
-    QUALIFY row_number() OVER (PARTITION BY cell_id ORDER BY failed, started DESC, place DESC) = 1
-    ORDER BY ordinal
-"""
+GLANCE_S = 0.3  # whoever asks whether a run is running holds its lock for a moment
+MANY = 128  # parts that are made one at once, so that no reader has to open thousands of files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a run is. total: planned cells. models: engine and revision of each, as they were when it began.
 
-    created: Unix seconds. format: of the folder.
+    created: Unix seconds. format: of the folder. owner: whose rows they are.
     """
 
     run_id: str
@@ -51,51 +67,11 @@ class Manifest:
     models: Mapping[str, Mapping[str, str]]
     created: float
     format: int = FORMAT
+    owner: str = LOCAL_OWNER
 
 
 class Superseded(Exception):
     """The writer's session is over: another driver holds the run now."""
-
-
-def schema() -> "pa.Schema":
-    """The columns of a row. Times in UTC, durations in milliseconds; NULL is not known or not sent."""
-    import pyarrow as pa
-
-    text: pa.DataType = pa.string()
-    whole: pa.DataType = pa.int64()
-    number: pa.DataType = pa.float64()
-    return pa.schema(
-        [
-            pa.field("run_id", text, nullable=False),
-            pa.field("cell_id", text, nullable=False),
-            pa.field("ordinal", whole, nullable=False),
-            pa.field("model", text, nullable=False),
-            pa.field("model_revision", text),
-            pa.field("engine", text),
-            pa.field("prompt_id", text, nullable=False),
-            pa.field("prompt_hash", text, nullable=False),
-            pa.field("prompt", text, nullable=False),
-            pa.field("system", text),
-            pa.field("temperature", number),
-            pa.field("top_p", number),
-            pa.field("max_tokens", whole),
-            pa.field("parameters", text, nullable=False),  # the other parameters, a JSON object
-            pa.field("repeat", whole, nullable=False),
-            pa.field("seed", whole),
-            pa.field("text", text),
-            pa.field("finish_reason", text),
-            pa.field("prompt_tokens", whole),
-            pa.field("completion_tokens", whole),
-            pa.field("ttft_ms", number),
-            pa.field("latency_ms", number),
-            pa.field("started", pa.timestamp("us", tz="UTC"), nullable=False),
-            pa.field("completeness", number),
-            pa.field("completeness_metric", text),
-            pa.field("error_code", text),
-            pa.field("error_message", text),
-            pa.field("attempts", whole, nullable=False),
-        ]
-    )
 
 
 class Run:
@@ -105,13 +81,15 @@ class Run:
         self.id = run_id
         self.folder = home / "sweeps" / run_id
         self.parts = self.folder / "parts"
+        self.damaged = self.folder / "damaged"
+        self.state = RunState(self.folder)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[str]:
         """Hold the run as its only driver; gives the session. Raises Conflict while another one holds it."""
         self.parts.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a+") as lock:
-            if not lock_within(lock.fileno(), 0):
+            if not lock_within(lock.fileno(), GLANCE_S):
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
                 raise Conflict(
@@ -125,27 +103,92 @@ class Run:
             self._sweep_up()
             yield session
 
+    @property
+    def running(self) -> bool:
+        """Whether a driver holds it at this moment."""
+        try:
+            with (self.folder / "lock").open("r+") as lock:
+                return not lock_within(lock.fileno(), 0)
+        except FileNotFoundError:
+            return False
+
+    @property
+    def begun(self) -> float | None:
+        """When its last session began, Unix seconds; None before the first."""
+        try:
+            return int((self.folder / "session").read_text(encoding="utf-8")) / 1e9
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def standing(self) -> State:
+        """How it stands; `interrupted` where its driver died, or a run of before states were noted is not whole."""
+        running, noted = self.running, self.state.read()
+        if running:
+            return State(status=RUNNING) if noted is None else noted
+        return State(status=INTERRUPTED) if noted is None or noted.status == RUNNING else noted
+
     def begin(self, spec: str, manifest: Manifest) -> None:
-        """Write spec and manifest, where they are not there yet."""
+        """Write spec and manifest, where they are not there yet; a spec that says the same in other words, too."""
         if not (self.folder / "manifest.json").exists():
             _replace(self.folder / "spec.json", spec.encode())
             _replace(self.folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
+        elif (
+            self._stored_spec() != spec
+        ):  # another name, budget or weights, or a damaged one: the cells are the same
+            _replace(self.folder / "spec.json", spec.encode())
+
+    @property
+    def scored_by(self) -> str | None:
+        """What the stored scores were made with, as `note_scored` was told; None where nothing was noted."""
+        try:
+            return (self.folder / "scored").read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def note_scored(self, mark: str) -> None:
+        """Note what the stored scores were made with. The caller must hold the run."""
+        _replace(self.folder / "scored", mark.encode())
+
+    def set_aside(self) -> list[str]:
+        """Move the parts that cannot be read into `damaged/`; returns their names. The caller must hold the run."""
+        broken = [file for file in self.files() if not readable(file)]
+        for file in broken:
+            self.damaged.mkdir(exist_ok=True)
+            file.rename(self.damaged / file.name)
+        return [file.name for file in broken]
 
     def manifest(self) -> Manifest:
-        """Raises ExperimentNotFound where there is none, or none that can be read."""
+        """Raises ExperimentNotFound where there is none, DamagedRun where none can be read."""
         try:
             return Manifest(**json.loads((self.folder / "manifest.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise _unknown(self.id) from None
-        except (ValueError, TypeError) as error:
-            raise ExperimentNotFound(f"The sweep {self.id} has a broken manifest: {error}") from None
+        except (ValueError, TypeError):
+            raise DamagedRun(
+                f"sweeps/{self.id}/manifest.json is damaged",
+                hint="its spec file with `heliostat sweep run SPEC --fresh` moves the run aside and begins again",
+            ) from None
 
     def spec(self) -> str:
-        """The spec as JSON. Raises ExperimentNotFound."""
+        """The spec as a JSON object. Raises ExperimentNotFound where there is no run, DamagedRun without a spec."""
+        self.manifest()
+        text = self._stored_spec()
         try:
-            return (self.folder / "spec.json").read_text(encoding="utf-8")
+            if text is not None and isinstance(json.loads(text), dict):
+                return text
+        except ValueError:
+            pass
+        raise DamagedRun(
+            f"sweeps/{self.id}/spec.json is damaged or gone",
+            hint="`heliostat sweep run SPEC` with its spec file writes it anew",
+        )
+
+    def _stored_spec(self) -> str | None:
+        """What is stored for a spec, whatever it is worth; None where nothing is."""
+        try:
+            return (self.folder / "spec.json").read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            raise _unknown(self.id) from None
+            return None
 
     def write(self, rows: Sequence[Mapping[str, Any]], *, session: str, block: int) -> Path:
         """Store rows as one part of a session's block. Raises Superseded when the session is over."""
@@ -163,12 +206,7 @@ class Run:
 
     def table(self, columns: Sequence[str] | None = None) -> "pa.Table":
         """One row a cell, in the plan's order; all columns, or those named. Safe while a sweep writes."""
-        for _ in range(READ_TRIES):
-            try:
-                return _distinct(self.files(), columns)
-            except FileNotFoundError:
-                continue
-        return _distinct(self.files(), columns)
+        return settled(lambda: distinct(self.files(), columns))
 
     def stored(self) -> dict[str, bool]:
         """The ids of stored cells, and whether each went well."""
@@ -176,22 +214,41 @@ class Run:
         ids, codes = table.column("cell_id").to_pylist(), table.column("error_code").to_pylist()
         return {str(cell): code is None for cell, code in zip(ids, codes, strict=True)}
 
-    def compact(self, session: str) -> int:
+    def gather(self, files: Sequence[Path], *, session: str, block: int) -> Path:
+        """Make one part of some, one row a cell; returns it. Killed at any moment, nothing is lost."""
+        new = self._put(distinct(files, None), session=session, block=block)
+        for file in files:
+            file.unlink()
+        sync_folder(self.parts)
+        run_light.keep(new)
+        return new
+
+    def compact(self, session: str, prepare: Prepare | None = None) -> int:
         """Make one part of many, one row a cell; returns the rows. Killed at any moment, nothing is lost.
 
-        The new part appears before the old ones go, and the reader counts what is in both once. A large run
-        whose parts hold each cell once stays as it is: it would have to pass through memory.
+        prepare: gets all rows of each prompt in turn, and answers them as they are to be stored. The new part
+        appears before the old ones go, and the reader counts what is in both once. Rows pass through memory a few
+        thousand at a time.
         """
-        old = self.files()
+        while len(old := self.files()) > MANY:
+            # The smallest: of those by name most would be what was gathered before, again and again.
+            self.gather(sorted(old, key=_size)[:MANY], session=session, block=0)
         rows = sum(rows_of(file) for file in old)
-        if (len(old) <= 1 or rows > LARGE) and rows == len(self.stored()):
+        if not old or (prepare is None and len(old) == 1 and rows == len(self.stored())):
             return rows
-        whole = self.table()
-        new = self._put(whole, session=session, block=0)
+        new, written = self._rewrite(old, session, prepare)
         for file in old:
             file.unlink()
         sync_folder(new.parent)
-        return int(whole.num_rows)
+        run_light.keep(new)
+        return written
+
+    def remove(self) -> None:
+        """Forget the run and its rows. Raises Conflict while a driver holds it."""
+        with self.held():
+            gone = self.folder.with_name(f"{self.id}.{uuid.uuid4().hex[:8]}.removed")
+            self.folder.rename(gone)  # at once: a run is there as a whole or not at all
+        shutil.rmtree(gone, ignore_errors=True)
 
     def archive(self) -> str:
         """Move the folder aside; returns its new name. The caller must hold the run."""
@@ -202,18 +259,47 @@ class Run:
     def _put(self, table: "pa.Table", *, session: str, block: int) -> Path:
         import pyarrow.parquet as pq
 
+        with self._appearing(session, block) as (final, target):
+            # In groups, so that a page of rows is read without all the others.
+            pq.write_table(table, target, row_group_size=GROUP, compression="zstd", write_page_checksum=True)
+        return final
+
+    def _rewrite(self, old: Sequence[Path], session: str, prepare: Prepare | None) -> tuple[Path, int]:
+        import pyarrow.parquet as pq
+
+        written = 0
+        with (
+            self._appearing(session, 0) as (final, target),
+            pq.ParquetWriter(target, schema(), compression="zstd", write_page_checksum=True) as writer,
+        ):
+            for table in by_prompt(old, prepare):
+                writer.write_table(table)
+                written += table.num_rows
+        return final, written
+
+    @contextlib.contextmanager
+    def _appearing(self, session: str, block: int) -> Iterator[tuple[Path, Any]]:
+        """A new part's name, and a file to write it to. Raises Superseded, and DiskFull, and then none appears."""
         final = self.parts / f"{session}-{block:06d}-{time.time_ns()}-{uuid.uuid4().hex[:8]}.parquet"
         draft = final.with_suffix(".tmp")
-        with draft.open("wb") as target:
-            pq.write_table(table, target, compression="zstd")
-            target.flush()
-            os.fsync(target.fileno())
-        if (self.folder / "session").read_text(encoding="utf-8") != session:
-            draft.unlink()
-            raise Superseded(self.id)
-        draft.rename(final)
-        sync_folder(self.parts)
-        return final
+        try:
+            with draft.open("wb") as target:
+                yield final, target
+                target.flush()
+                os.fsync(target.fileno())
+            if (self.folder / "session").read_text(encoding="utf-8") != session:
+                raise Superseded(self.id)
+            draft.rename(final)
+            sync_folder(self.parts)
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise DiskFull(
+                    f"The disk has no room for the rows of the sweep {self.id}",
+                    hint="make room and run it again: it goes on, and what is stored stays",
+                ) from None
+            raise
 
     def _sweep_up(self) -> None:
         """Drafts of a driver that died."""
@@ -221,25 +307,10 @@ class Run:
             draft.unlink(missing_ok=True)
 
 
-def rows_of(file: Path) -> int:
-    """How many rows a part holds, from its footer."""
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(file).num_rows)
-
-
-def ids_in(files: Sequence[Path]) -> set[str]:
-    """The cells that have a row in these parts."""
-    import pyarrow.parquet as pq
-
-    found = (pq.read_table(file, columns=["cell_id"]).column("cell_id").to_pylist() for file in files)
-    return {str(cell) for cells in found for cell in cells}
-
-
 def runs(home: Path) -> list[Run]:
-    """All runs with a manifest, the newest first."""
+    """All runs with a manifest, the newest first; those whose manifest is damaged come last."""
     found = [Run(home, file.parent.name) for file in (home / "sweeps").glob("*/manifest.json")]
-    return sorted(found, key=lambda run: run.manifest().created, reverse=True)
+    return sorted(found, key=_created, reverse=True)
 
 
 def find(home: Path, prefix: str) -> Run:
@@ -254,34 +325,19 @@ def find(home: Path, prefix: str) -> Run:
     return (exact or found)[0]
 
 
-def _distinct(files: Sequence[Path], columns: Sequence[str] | None) -> "pa.Table":
-    import duckdb
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
+def _size(file: Path) -> int:
+    return file.stat().st_size
 
-    chosen = [name for name in schema().names if columns is None or name in columns]
-    if not files:
-        return schema().empty_table().select(chosen)
-    needed = [name for name in schema().names if name in {*chosen, "cell_id", "ordinal", "error_code", "started"}]
-    rows = ds.dataset([str(file) for file in files], schema=schema(), format="parquet").to_table(columns=needed)
-    keys = pa.table(
-        {
-            "cell_id": rows.column("cell_id"),
-            "ordinal": rows.column("ordinal"),
-            "failed": pc.is_valid(rows.column("error_code")),
-            "started": rows.column("started").cast(pa.int64()),
-            "place": pa.array(range(rows.num_rows), pa.int64()),
-        }
-    )
-    with duckdb.connect(config=DUCKDB) as connection:
-        connection.register("keys", keys)
-        places = connection.execute(ONE_ROW_A_CELL).fetchnumpy()["place"]
-    return rows.select(chosen).take(pa.array(places, pa.int64()))
+
+def _created(run: Run) -> float:
+    try:
+        return run.manifest().created
+    except (DamagedRun, ExperimentNotFound):  # or gone meanwhile
+        return 0.0
 
 
 def _unknown(run_id: str) -> ExperimentNotFound:
-    return ExperimentNotFound(f"No sweep with the id {run_id!r}", hint="heliostat sweep list shows all")
+    return ExperimentNotFound(f"No sweep with the id {run_id!r}", hint="heliostat sweep ls shows all")
 
 
 def _replace(file: Path, content: bytes) -> None:

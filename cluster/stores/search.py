@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.documents import Passage, SearchCall, SearchMode
 from cluster.errors import BadRequest
 from cluster.retrieval.diversity import diversify
 from cluster.retrieval.fusion import Fused, alone, at_most_per_document, depth, fuse
 from cluster.stores.ledger import Ledger
 from cluster.stores.searchable import Searchable
-from cluster.types import Passage, SearchCall, SearchMode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Search:
         while True:
             dense, lexical = self._dense(call, vector, deep, among), self._lexical(call, deep, among)
             ranked = at_most_per_document(
-                _ranked(call.mode, dense, lexical),
+                _ranked(call, dense, lexical),
                 document_of=lambda hit: self._chunks.document_of[hit.chunk_id],
                 per_document=call.per_document,
             )
@@ -96,7 +96,7 @@ class Search:
         return tuple(found)
 
 
-def _ranked(mode: SearchMode, dense: Leg, lexical: Leg) -> list[Fused]:
-    if mode is SearchMode.HYBRID:
-        return fuse(dense.hits, lexical.hits)
+def _ranked(call: SearchCall, dense: Leg, lexical: Leg) -> list[Fused]:
+    if call.mode is SearchMode.HYBRID:
+        return fuse(dense.hits, lexical.hits, weights=call.weights)
     return alone(dense=dense.hits, lexical=lexical.hits)

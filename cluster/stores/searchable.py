@@ -3,26 +3,28 @@
 Reading ten chunks from Chroma costs as much as finding them (3 ms), reading the vectors of a hundred twice that.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster import headings
+from cluster.documents import Chunk
 from cluster.retrieval.lexical import LexicalIndex
 from cluster.stores.ledger import Ledger
 from cluster.stores.vector_index import Index
 from cluster.stores.vector_table import VectorTable
-from cluster.types import Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXACT = 20_000  # vectors that are compared one by one: 8 million products take some 4 ms; more are for the index
-OVER = 2.0  # times as many as a filter should need are asked of the index
-HEADINGS = " > "  # between the headings of a chunk's path
-MOST = 1000  # chunks asked of the index for a filter: each costs some 10 microseconds
+OVER = 1.3  # times as many as a filter should need are asked of the index
+TRIES = 2  # of which the second knows what the first left
+MOST = 1000  # chunks asked of the index for a filter: more cost more than comparing 50,000 one by one
 
 
 class Searchable:
@@ -92,36 +94,46 @@ class Searchable:
     ) -> list[tuple[str, float]]:
         """The nearest chunks with their cosines, nearest first. Less than `limit` are all that there are."""
         table, count = self._table, len(self)
-        if among is not None:
+        if among is not None and table is not None:
+            count = table.count(among)
+        elif among is not None:
             count = sum(len(self._ids.get(document_id, ())) for document_id in among)
         if table is not None and count <= EXACT:
             return table.nearest(vector, limit=limit, among=among)
-        wanted = limit if among is None else int(min(MOST, OVER * limit * len(self) / max(count, 1)))
-        for found in self._deeper(vector, max(wanted, limit), among):
-            if len(found) >= min(limit, count):
-                return found[:limit]
-            if among is not None:
-                break  # what it leaves is far from the query
+        found = self._first(vector, limit) if among is None else self._within(vector, limit, count, among)
+        if found is not None:
+            return found
         if table is not None:
             return table.nearest(vector, limit=limit, among=among)
         near = self._index.nearest(vector, limit=limit, among=None if among is None else sorted(among))
         return [(chunk_id, cosine) for chunk_id, cosine in near if chunk_id in self.document_of]
 
-    def _deeper(
-        self, vector: "NDArray[np.float32]", wanted: int, among: frozenset[str] | None
-    ) -> Iterator[list[tuple[str, float]]]:
-        """What is published, and passes, of the index's nearest, of more and more: those on their way are many."""
+    def _first(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]] | None:
+        """The index's nearest that are published: those on their way are many, so more and more are asked for."""
+        wanted = limit
         while True:
             near = self._index.nearest(vector, limit=wanted)
-            owned = ((chunk_id, cosine, self.document_of.get(chunk_id)) for chunk_id, cosine in near)
-            yield [
-                (chunk_id, cosine)
-                for chunk_id, cosine, document_id in owned
-                if document_id is not None and (among is None or document_id in among)
-            ]
+            found = [(chunk_id, cosine) for chunk_id, cosine in near if chunk_id in self.document_of]
+            if len(found) >= min(limit, len(self)):
+                return found[:limit]
             if len(near) < wanted:
-                return
+                return None
             wanted *= 2
+
+    def _within(
+        self, vector: "NDArray[np.float32]", limit: int, count: int, among: frozenset[str]
+    ) -> list[tuple[str, float]] | None:
+        """What a filter leaves of the index's nearest. count: of its chunks. None where that is far from here."""
+        wanted = OVER * limit * len(self) / max(count, 1)
+        for _ in range(TRIES):
+            if wanted > MOST:
+                return None
+            near = self._index.nearest(vector, limit=math.ceil(wanted))
+            found = [(chunk_id, cosine) for chunk_id, cosine in near if self.document_of.get(chunk_id) in among]
+            if len(found) >= min(limit, count):
+                return found[:limit]
+            wanted *= OVER * limit / max(len(found), 1)  # by what it left of the first ones
+        return None
 
     def _take(self, document_id: str, chunks: Sequence[Chunk], vectors: "NDArray[np.float32] | None") -> None:
         self.remove(document_id)
@@ -140,5 +152,5 @@ class Searchable:
 
 def _words(chunk: Chunk) -> str:
     """A chunk's text after the headings above it that it does not hold itself: it is looked for by their words."""
-    above = (chunk.heading or "").split(HEADINGS)
+    above = headings.parts(chunk.heading or "")
     return "\n".join((*(heading for heading in above if heading and heading not in chunk.text), chunk.text))

@@ -17,17 +17,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from cluster.documents import Chunk, EmbedderIdentity
 from cluster.errors import Unavailable
 from cluster.stores.chunk_table import chunks_of, table_of
 from cluster.stores.draft import SUFFIX, Draft
-from cluster.stores.ledger import Record
-from cluster.types import Chunk, Document, EmbedderIdentity
+from cluster.stores.ledger import Record, record_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 FOLDER = "documents/vectors"  # below the home
+LOG = "records.jsonl"
 LONGEST_NAME = 200  # a collection may have 512 characters, a folder's name 255
 SMALL = 64  # rows; a part below that is worth joining with others
 JOIN_AT = 64  # small parts
@@ -43,6 +44,14 @@ class VectorPart(NamedTuple):
     vectors: "NDArray[np.float32]"
     chunker: str
     identity: EmbedderIdentity
+
+
+class PartFacts(NamedTuple):
+    """Whose chunks a part holds. written: Unix seconds of its last writing."""
+
+    documents: frozenset[str]
+    chunker: str
+    written: float
 
 
 class VectorFiles:
@@ -96,6 +105,15 @@ class VectorFiles:
                 file.unlink()
                 del known[file]
 
+    def parts(self, collection: str) -> Iterator[PartFacts]:
+        """What is told of each part without reading it. Damaged ones are left out."""
+        for file, told in self._known(collection).items():
+            try:
+                written = file.stat().st_mtime
+            except FileNotFoundError:
+                continue
+            yield PartFacts(documents=told.documents, chunker=told.chunker, written=written)
+
     def drop(self, collection: str) -> None:
         """Forget a collection, its records included."""
         self._parts.pop(collection, None)
@@ -115,7 +133,7 @@ class VectorFiles:
             return
         lines = [json.dumps({"saved": asdict(record)}) for record in records]
         lines += [json.dumps({"removed": document_id}) for document_id in removed]
-        file = self._made(collection) / "records.jsonl"
+        file = self._made(collection) / LOG
         with _translated(file), file.open("ab+") as log:
             if log.tell() and not _ends_whole(log):
                 log.write(b"\n")  # a line that a killed process left half: it is skipped when read
@@ -124,7 +142,11 @@ class VectorFiles:
 
     def read_records(self, collection: str) -> tuple[Record, ...]:
         """What is published, oldest publication first. Any process may ask."""
-        return tuple(_live(_text(self._of(collection) / "records.jsonl")).values())
+        return tuple(_live(_text(self.log(collection))).values())
+
+    def log(self, collection: str) -> Path:
+        """The file in which that is told: whatever is published or removed changes its size, or makes it anew."""
+        return self._of(collection) / LOG
 
     def _shorten(self, collection: str, file: Path, added: int) -> None:
         """Write a log anew of which most says what is past."""
@@ -282,10 +304,9 @@ def _live(text: str) -> dict[str, Record]:
         if "removed" in change:
             live.pop(change["removed"], None)
             continue
-        fields = change["saved"]
-        document = Document(**{**fields["document"], "tags": tuple(fields["document"].get("tags", ()))})
-        live.pop(document.id, None)
-        live[document.id] = Record(**{**fields, "document": document, "sources": tuple(fields["sources"])})
+        record = record_of(change["saved"])
+        live.pop(record.document.id, None)
+        live[record.document.id] = record
     return live
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cluster.documents import Chunk, EmbedderIdentity
 from cluster.errors import BadRequest
 from cluster.stores.ledger import Record
-from cluster.types import Chunk, EmbedderIdentity
 
 if TYPE_CHECKING:
     import numpy as np

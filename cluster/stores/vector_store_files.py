@@ -190,17 +190,15 @@ class StoreFiles(SqlStore):
             query = query.where(table.status == status)
         if batch_id is not None:
             query = query.where(table.batch_id == batch_id)
-        if after is not None:
-            seen = self.get(store_id, after).seq
-            query = query.where(table.seq < seen if newest_first else table.seq > seen)
-        backwards = before is not None and after is None
-        if before is not None:
-            seen = self.get(store_id, before).seq
-            query = query.where(table.seq > seen if newest_first else table.seq < seen)
-        falling = newest_first is not backwards  # a page before an id is read from that id, and turned round
-        rows = self._rows(query.order_by(table.seq.desc() if falling else table.seq).limit(limit + 1))
-        files = [_read(row) for row in rows[:limit]]
-        return StoreFilePage(files=files[::-1] if backwards else files, more=len(rows) > limit)
+        rows, more = self._next_to(
+            query,
+            table.seq,
+            limit=limit,
+            after=None if after is None else self.get(store_id, after).seq,
+            before=None if before is None else self.get(store_id, before).seq,
+            newest_first=newest_first,
+        )
+        return StoreFilePage(files=[_read(row) for row in rows], more=more)
 
     def counts(self, store_ids: Iterable[str]) -> dict[str, Counts]:
         """Of each of several stores."""

@@ -4,29 +4,20 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cluster.errors import Conflict, Unavailable
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, MetadataValue, Passage, SearchCall
+from cluster.errors import Conflict, DocumentNotFound, Unavailable
 from cluster.stores.collection import Collection
 from cluster.stores.rebuilding import not_found, rebuild
+from cluster.stores.recut_names import base_of
 from cluster.stores.vector_files import VectorFiles
 from cluster.stores.vector_index import Indexes, check_name
-from cluster.types import (
-    Chunk,
-    CollectionCard,
-    Document,
-    EmbedderIdentity,
-    MetadataValue,
-    Passage,
-    SearchCall,
-)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-IN_MEMORY = 200_000  # chunks: of 384 dimensions and 100 words some 700 MB
 
 
 class VectorStore:
@@ -34,9 +25,12 @@ class VectorStore:
 
     chunker, in all methods: the fingerprint of the chunker that made the chunks. A collection is there from its
     first `upsert` on; before that it is read as an empty one. Names that can't be any raise BadRequest.
+
+    A collection may have recuts (`recut_names`): they are not listed, a document that is deleted leaves them too,
+    and they go with it.
     """
 
-    def __init__(self, indexes: Indexes, files: VectorFiles | None = None, *, in_memory: int = IN_MEMORY) -> None:
+    def __init__(self, indexes: Indexes, files: VectorFiles | None = None, *, in_memory: int) -> None:
         """files: where vectors are kept beside the indexes; None keeps them there alone.
 
         in_memory: chunks, of all collections together, that searches keep in memory.
@@ -45,6 +39,7 @@ class VectorStore:
         self._files = files
         self._in_memory = in_memory
         self._collections: dict[str, Collection] = {}
+        self._recuts: set[str] | None = None  # looked for once: nobody else makes any
 
     def held(self, collection: str, document_id: str, *, chunker: str) -> Document | None:
         """The published document, where it was cut by this chunker."""
@@ -72,8 +67,13 @@ class VectorStore:
         """Write chunks and their unit vectors, shape (n, dimensions), by id: again changes nothing.
 
         Raises EmbedderMismatch where another embedder filled the collection, BadRequest for vectors of another
-        shape or with a NaN or an infinity in them.
+        shape or with a NaN or an infinity in them, CollectionNotFound for a recut of what is not there.
         """
+        base = base_of(collection)
+        if base is not None:
+            if not self._of(base).made:  # it was removed meanwhile, and nobody would remove what came after it
+                raise not_found(base)
+            self._known_recuts().add(collection)
         with self._changing(collection) as changing:
             changing.upsert(chunks, vectors, chunker=chunker, identity=identity)
 
@@ -93,7 +93,10 @@ class VectorStore:
     def unpublish_sources(self, collection: str, sources: Sequence[str]) -> tuple[Document, ...]:
         """Take names away; documents that have no other are forgotten, and returned."""
         with self._changing(collection) as changing:
-            return changing.unpublish(sources)
+            left = changing.unpublish(sources)
+        for document in left:
+            self._forget_recut(collection, document.id)
+        return left
 
     def documents(self, collection: str) -> tuple[Document, ...]:
         """All published documents, newest first."""
@@ -121,6 +124,8 @@ class VectorStore:
 
     def delete(self, collection: str, document_id: str) -> Document:
         """Forget a document and its chunks. Raises DocumentNotFound."""
+        self.document(collection, document_id)
+        self._forget_recut(collection, document_id)  # first: whoever is killed here finds it and deletes again
         with self._changing(collection) as changing:
             return changing.delete(document_id)
 
@@ -147,18 +152,17 @@ class VectorStore:
 
     def collections(self) -> tuple[CollectionCard, ...]:
         """All collections, by name."""
-        return tuple(self._of(name).card() for name in self._indexes.names())
+        return tuple(self._of(name).card() for name in self._indexes.names() if base_of(name) is None)
 
     def remove_collection(self, collection: str) -> None:
         """Forget a collection and all that is in it. Raises CollectionNotFound."""
         check_name(collection)
+        for recut in self._recuts_of(collection):
+            self._drop(recut)
         filed = self._files is not None and collection in self._files.collections()
         if not filed and collection not in self._indexes.names():
             raise not_found(collection)
-        self._collections.pop(collection, None)
-        if self._files is not None:
-            self._files.drop(collection)
-        self._indexes.drop(collection)
+        self._drop(collection)
 
     def reindex(self, collection: str) -> int:
         """Make a collection's index anew from its vector files, and return how many chunks it has then.
@@ -172,6 +176,15 @@ class VectorStore:
         self._collections.pop(collection, None)
         return rebuild(collection, self._indexes, self._files)
 
+    def reclaim(self, collection: str, *, before: float, spared: Sequence[str] = ()) -> int:
+        """Delete the chunks that runs which were killed before that time stored and nobody published.
+
+        before: Unix seconds. spared: documents that a run is working on. Returns of how many documents; 0 also
+        where no vectors are kept beside the index, which tell their age.
+        """
+        with self._changing(collection) as changing:
+            return changing.reclaim(before=before, spared=frozenset(spared))
+
     def count(self, collection: str) -> int:
         """How many chunks are stored, those of documents not yet published included."""
         return self._of(collection).count()
@@ -183,6 +196,28 @@ class VectorStore:
     def close(self) -> None:
         """Let go of files and connections; calling it twice is harmless."""
         self._indexes.close()
+
+    def _drop(self, name: str) -> None:
+        self._collections.pop(name, None)
+        if self._files is not None:
+            self._files.drop(name)
+        self._indexes.drop(name)
+        self._known_recuts().discard(name)
+
+    def _forget_recut(self, collection: str, document_id: str) -> None:
+        """Take a document out of a collection's recuts: what somebody deletes is not kept in another place."""
+        for recut in self._recuts_of(collection):
+            with suppress(DocumentNotFound), self._changing(recut) as changing:
+                changing.delete(document_id)
+
+    def _recuts_of(self, collection: str) -> list[str]:
+        return sorted(name for name in self._known_recuts() if base_of(name) == collection)
+
+    def _known_recuts(self) -> set[str]:
+        if self._recuts is None:
+            filed = () if self._files is None else self._files.collections()
+            self._recuts = {name for name in (*self._indexes.names(), *filed) if base_of(name) is not None}
+        return self._recuts
 
     def _make_room(self, name: str) -> None:
         """Let those go from memory that were not searched for longest."""

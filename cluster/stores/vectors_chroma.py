@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from cluster.batched import batched
+from cluster.documents import Chunk, EmbedderIdentity
 from cluster.errors import StartFailed
 from cluster.stores.chroma_connections import Connection, translated
-from cluster.stores.ledger import Record
+from cluster.stores.ledger import Record, record_of
 from cluster.stores.vector_index import BATCH, LEDGER, Page, StoredChunk
-from cluster.types import Chunk, Document, EmbedderIdentity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class ChromaIndex:
         """See Index."""
         stored: set[str] = set()
         with translated():
-            for part in _parts(ids):
+            for part in batched(list(ids), BATCH):
                 stored.update(self._chunks.get(ids=part, include=[])["ids"])
         return [chunk_id for chunk_id in ids if chunk_id not in stored]
 
@@ -62,14 +63,15 @@ class ChromaIndex:
     def get(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
         """See Index."""
         with translated():
-            found = [row for part in _parts(ids) for row in _rows(self._chunks.get(ids=part, include=READ))]
+            answers = [self._chunks.get(ids=part, include=READ) for part in batched(list(ids), BATCH)]
+        found = [row for answer in answers for row in _rows(answer)]
         return {row.chunk.id: row for row in found}
 
     def vectors(self, ids: Sequence[str]) -> "dict[str, NDArray[np.float32]]":
         """See Index."""
         found: dict[str, NDArray[np.float32]] = {}
         with translated():
-            for part in _parts(ids):
+            for part in batched(list(ids), BATCH):
                 answer = self._chunks.get(ids=part, include=["embeddings"])
                 found.update(zip(answer["ids"], np.asarray(answer["embeddings"], np.float32), strict=True))
         return found
@@ -79,8 +81,8 @@ class ChromaIndex:
         with translated():
             return [
                 row
-                for part in _parts(document_ids)
-                for row in _rows(self._chunks.get(where=_of(part), include=READ))
+                for part in batched(list(document_ids), BATCH)
+                for row in _rows(self._chunks.get(where=_of(list(part)), include=READ))
             ]
 
     def pages(self, *, vectors: bool = False) -> Iterator[Page]:
@@ -116,7 +118,7 @@ class ChromaIndex:
                 query_embeddings=[vector], n_results=limit, where=where, include=["distances"]
             )
         found = zip(answer["ids"][0], answer["distances"][0], strict=True)
-        return [(chunk_id, float(np.clip(1 - distance, -1, 1))) for chunk_id, distance in found]
+        return [(chunk_id, max(-1.0, min(1.0, 1.0 - distance))) for chunk_id, distance in found]
 
     def count(self) -> int:
         """See Index."""
@@ -130,13 +132,7 @@ class ChromaIndex:
             with translated():
                 page = self._records.get(limit=PAGE, offset=first, include=["documents"])
             for text in page["documents"]:
-                fields = json.loads(text)
-                yield Record(
-                    document=_document(fields["document"]),
-                    sources=tuple(fields["sources"]),
-                    chunker=fields["chunker"],
-                    recut=fields.get("recut", False),
-                )
+                yield record_of(json.loads(text))
             if len(page["ids"]) < PAGE:
                 return
             first += PAGE
@@ -144,8 +140,7 @@ class ChromaIndex:
     def save(self, records: Sequence[Record]) -> None:
         """See Index."""
         with translated():
-            for first in range(0, len(records), BATCH):
-                part = records[first : first + BATCH]
+            for part in batched(records, BATCH):
                 self._records.upsert(
                     ids=[record.document.id for record in part],
                     embeddings=[[1.0]] * len(part),  # a record is found by its id: the vector is never used
@@ -155,7 +150,7 @@ class ChromaIndex:
     def forget(self, document_ids: Sequence[str]) -> None:
         """See Index."""
         with translated():
-            for part in _parts(document_ids):
+            for part in batched(list(document_ids), BATCH):
                 self._records.delete(ids=part)
 
 
@@ -238,11 +233,6 @@ class ChromaIndexes:
         )
 
 
-def _parts(ids: Sequence[str]) -> Iterator[list[str]]:
-    for first in range(0, len(ids), BATCH):
-        yield list(ids[first : first + BATCH])
-
-
 def _of(document_ids: list[str]) -> dict[str, Any]:
     return {"document_id": document_ids[0] if len(document_ids) == 1 else {"$in": document_ids}}
 
@@ -259,7 +249,3 @@ def _rows(answer: Any) -> list[StoredChunk]:
         chunk = Chunk(id=chunk_id, text=text, **cast(Any, fields))
         rows.append(StoredChunk(chunk=chunk, chunker=metadata["chunker"]))
     return rows
-
-
-def _document(fields: dict[str, Any]) -> Document:
-    return Document(**{**fields, "tags": tuple(fields.get("tags", ()))})

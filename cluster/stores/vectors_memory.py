@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.documents import Chunk, EmbedderIdentity
+from cluster.settings.stores import VectorSettings
 from cluster.stores.ledger import Record
 from cluster.stores.vector_index import BATCH, Page, StoredChunk
 from cluster.stores.vectors import VectorStore
-from cluster.types import Chunk, EmbedderIdentity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,5 +123,5 @@ class MemoryIndexes:
 class MemoryVectors(VectorStore):
     """A vector store in memory: for trying things out, and for tests."""
 
-    def __init__(self) -> None:
-        super().__init__(MemoryIndexes())
+    def __init__(self, *, in_memory: int = VectorSettings().in_memory) -> None:
+        super().__init__(MemoryIndexes(), in_memory=in_memory)

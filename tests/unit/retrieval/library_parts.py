@@ -50,7 +50,7 @@ class CountingEmbedder(Embedder):
         return await super().embed(call)
 
 
-def library(home: Path, **documents: Any) -> Library:
+def library(home: Path, vectors: Any = None, **documents: Any) -> Library:
     args = {
         "home": str(home),
         "models": [{"id": "hash", "engine": {"kind": "hash", "dimensions": 256}}],
@@ -60,4 +60,4 @@ def library(home: Path, **documents: Any) -> Library:
     settings = resolve(args, {})
     embedder = CountingEmbedder(settings.embedding_models[0], settings)
     cache = EmbeddingCache(home / "embeddings.sqlite", max_bytes=1024**2)
-    return Library(settings.documents, embedder, VectorStore(settings), cache, clock=lambda: 1234.5)
+    return Library(settings.documents, embedder, vectors or VectorStore(settings), cache, clock=lambda: 1234.5)

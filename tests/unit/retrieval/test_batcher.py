@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.engines.reading import BATCH_TOKENS, Reading
@@ -157,7 +157,8 @@ def test_an_item_above_the_budget_goes_when_it_is_the_oldest_and_alone() -> None
     assert shares([[1], [500]], 100) == [1, 0]
 
 
-@given(st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=20), max_size=12), st.integers(1, 1000))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=12), max_size=8), st.integers(1, 1000))
 def test_shares_stay_within_the_budget_and_the_oldest_always_moves(sizes: list[list[int]], budget: int) -> None:
     counts = shares(sizes, budget)
     assert all(0 <= count <= len(own) for count, own in zip(counts, sizes, strict=True))

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.errors import DocumentNotFound
 from cluster.filters import parse_filter
@@ -79,6 +81,34 @@ def test_a_filter_is_asked_again_when_something_changed() -> None:
     assert ledger.matching(parse_filter(true, param="where")) == frozenset()
     published(ledger, "d2", source="b.txt", metadata={"n": 1})
     assert ledger.matching(parse_filter(ones, param="where")) == {"d1", "d2"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", "gone"])), max_size=30))
+def test_a_remembered_filter_keeps_up_with_what_changes(steps: list[tuple[int, str]]) -> None:
+    ledger, kept = Ledger(), {}
+    wanted = parse_filter({"type": "eq", "key": "kind", "value": "a"}, param="where")
+    for number, kind in steps:
+        name = f"d{number}"
+        if kind == "gone":
+            ledger.apply(ledger.unpublish([f"{name}.txt"]))
+            kept.pop(name, None)
+        else:
+            published(ledger, name, source=f"{name}.txt", metadata={"kind": kind})
+            kept[name] = kind
+        if number % 2:
+            assert ledger.matching(wanted) == {name for name, kind in kept.items() if kind == "a"}
+    assert ledger.matching(wanted) == {name for name, kind in kept.items() if kind == "a"}
+
+
+def test_a_filter_that_nobody_asks_any_more_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.stores.ledger.MOST_CHANGED", 3)
+    ledger = Ledger()
+    wanted = parse_filter({"type": "eq", "key": "kind", "value": "a"}, param="where")
+    for number in range(9):
+        ledger.matching(wanted) if number < 2 else None
+        published(ledger, f"d{number}", source=f"{number}.txt", metadata={"kind": "a"})
+    assert not ledger._matching
+    assert len(ledger.matching(wanted)) == 9
 
 
 def test_an_unknown_document_is_refused() -> None:

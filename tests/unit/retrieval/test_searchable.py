@@ -1,14 +1,16 @@
 """What is kept in memory for searches: exact in all cases, whether the index is asked or not."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from cluster.documents import EmbedderIdentity
 from cluster.stores import searchable, vector_table
 from cluster.stores.ledger import Ledger, Record
 from cluster.stores.searchable import Searchable
 from cluster.stores.vector_table import VectorTable
 from cluster.stores.vectors_memory import MemoryIndex
-from cluster.types import EmbedderIdentity
 from tests.unit.retrieval.vector_promises import CUT, chunks, document
 
 DIMENSIONS = 8
@@ -26,6 +28,7 @@ def exact(vectors: dict[str, np.ndarray], query: np.ndarray, limit: int) -> list
 
 def test_a_table_stays_exact_while_documents_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_table, "LEAST_ROWS", 4)
+    monkeypatch.setattr(vector_table, "BLOCK", 3)
     table, kept, rng = VectorTable(DIMENSIONS), {}, np.random.default_rng(1)
     for step in range(120):
         name = f"d{rng.integers(12)}"
@@ -42,6 +45,7 @@ def test_a_table_stays_exact_while_documents_come_and_go(monkeypatch: pytest.Mon
         some = frozenset({"d1", "d5", "d7", "unknown"})
         filtered = {chunk: vector for chunk, vector in kept.items() if chunk.split("-")[0] in some}
         assert [found for found, _ in table.nearest(query, limit=5, among=some)] == exact(filtered, query, 5)
+        assert table.count(some) == len(filtered)
         assert len(table) == len(kept)
         assert set(table.vectors([*kept, "unknown"])) == set(kept)
 
@@ -98,3 +102,52 @@ def test_what_comes_and_leaves_is_found_and_lost(
     loaded.remove("hidden")
     assert (len(loaded), loaded.words.search("hidden", limit=2)) == (120, [])
     assert len(loaded.nearest(unit(1)[0], limit=500, among=None)) == 120
+
+
+class Asked(MemoryIndex):
+    """An index that remembers how many it was asked for."""
+
+    def __init__(self, identity: EmbedderIdentity) -> None:
+        super().__init__(identity)
+        self.limits: list[int] = []
+
+    def nearest(
+        self, vector: np.ndarray, *, limit: int, among: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        self.limits.append(limit)
+        return super().nearest(vector, limit=limit, among=among)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "asked"),
+    [
+        ("every other", [26]),  # of 200 chunks 10 are wanted, of half of the documents
+        ("the nearest", [26]),
+        ("few of the first", [15, 39]),  # 5 of them, so that 39 should have 13
+        ("the farthest", [26]),  # it left none of the first: all that it leaves are compared one by one
+    ],
+)
+def test_a_filter_that_leaves_much_is_asked_of_the_index_first(
+    monkeypatch: pytest.MonkeyPatch, leaves: str, asked: list[int]
+) -> None:
+    monkeypatch.setattr(searchable, "EXACT", 50)
+    monkeypatch.setattr(searchable, "MOST", 60)
+    index = Asked(EmbedderIdentity(model="m", revision="r", dimensions=DIMENSIONS))
+    query, names = unit(1, seed=7)[0], [f"d{number}" for number in range(200)]
+    made = unit(200, seed=8)
+    for name, vector in zip(names, made, strict=True):
+        index.upsert(chunks(name, count=1), vector[None], chunker=CUT)
+    records = [
+        Record(document=document(name, source=name, chunks=1), sources=(name,), chunker=CUT) for name in names
+    ]
+    loaded = Searchable.load(index, Ledger(records), most=1000)
+    order = [names[at] for at in np.argsort(-(made @ query))]
+    among = {
+        "every other": order[::2],
+        "the nearest": order[:100],
+        "few of the first": order[:40:3] + order[40:],
+        "the farthest": order[100:],
+    }[leaves]
+    found = loaded.nearest(query, limit=10, among=frozenset(among))
+    assert [name.split("-")[0] for name, _ in found] == among[:10]
+    assert index.limits == asked

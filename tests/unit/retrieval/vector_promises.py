@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, Passage, SearchCall, SearchMode
 from cluster.errors import BadRequest, CollectionNotFound, Conflict, DocumentNotFound, EmbedderMismatch
 from cluster.stores.vectors import VectorStore
-from cluster.types import Chunk, CollectionCard, Document, EmbedderIdentity, Passage, SearchCall, SearchMode
 
 IDENTITY = EmbedderIdentity(model="embed", revision="r1", dimensions=4)
 CUT = "cut-1"

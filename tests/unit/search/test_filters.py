@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.documents import Document
 from cluster.errors import BadRequest
 from cluster.filters import MAX_DEPTH, MAX_PARTS, MAX_VALUES, parse_filter
-from cluster.types import Document
 
 
 def document(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.documents import LegWeights
 from cluster.retrieval.fusion import DEEPEST, alone, at_most_per_document, depth, fuse
 
 
@@ -32,8 +33,14 @@ def test_each_hit_tells_the_scores_of_the_legs_that_found_it():
 
 
 def test_a_weight_leans_towards_its_leg():
-    assert names(fuse(leg("a"), leg("b"), weights=(2.0, 1.0))) == ["a", "b"]
-    assert names(fuse(leg("a"), leg("b"), weights=(1.0, 2.0))) == ["b", "a"]
+    assert names(fuse(leg("a"), leg("b"), weights=LegWeights(dense=2.0))) == ["a", "b"]
+    assert names(fuse(leg("a"), leg("b"), weights=LegWeights(bm25=2.0))) == ["b", "a"]
+
+
+def test_equal_weights_rank_as_none_do():
+    legs = leg("a", "b", "c"), leg("c", "d", "a")
+    assert fuse(*legs, weights=LegWeights()) == fuse(*legs)
+    assert names(fuse(*legs, weights=LegWeights(dense=3.0, bm25=3.0))) == names(fuse(*legs))
 
 
 def test_one_leg_empty_leaves_the_others_order():

@@ -65,6 +65,7 @@ def test_after_any_changes_it_answers_as_one_made_anew(changes, query, tidied):
             else:
                 left[document] = [(f"{document}-{at}", text) for at, text in enumerate(texts)]
                 index.add(document, left[document])
+            index.search(query, limit=3)  # what it remembers of this is worth nothing after the next change
     finally:
         lexical.LEAST_LOST = least
     anew = LexicalIndex()
@@ -73,6 +74,14 @@ def test_after_any_changes_it_answers_as_one_made_anew(changes, query, tidied):
     assert index.search(query, limit=50) == anew.search(query, limit=50)
     assert len(index) == sum(map(len, left.values()))
     assert set(index.documents()) == set(left)
+
+
+def test_weights_beyond_what_is_remembered_are_computed_again(monkeypatch: pytest.MonkeyPatch):
+    texts = ["one two three four", "two two five", "three one"]
+    whole = index_of(*texts).search("one two three two five", limit=9)
+    monkeypatch.setattr(lexical, "MOST_WEIGHED", 2)
+    index = index_of(*texts)
+    assert [index.search("one two three two five", limit=9) for _ in range(3)] == [whole] * 3
 
 
 def test_the_ranking_of_a_few_is_the_top_of_the_whole():

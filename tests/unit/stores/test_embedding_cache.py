@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.documents import EmbedderIdentity
 from cluster.stores.embedding_cache import USED_EVERY_S, EmbeddingCache
-from cluster.types import EmbedderIdentity
 
 IDENTITY = EmbedderIdentity(model="embed", revision="r1", dimensions=4)
 MIB = 1024**2

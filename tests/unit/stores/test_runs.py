@@ -1,15 +1,17 @@
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import Conflict, ExperimentNotFound
 from cluster.stores import runs
-from cluster.stores.runs import Manifest, Run, Superseded, find, ids_in, schema
+from cluster.stores.runs import Manifest, Run, Superseded, find, ids_in, rows_of, schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 IDS = ("aaaaaaaaaaaa", "abbbbbbbbbbb")
@@ -189,3 +191,96 @@ def test_a_home_whose_path_looks_like_a_pattern_is_read_as_it_is(tmp_path: Path)
     with run.held() as session:
         run.write([row(0)], session=session, block=0)
     assert run.table().num_rows == 1
+
+
+def test_a_part_of_an_older_version_reads_as_null_where_it_had_no_column(run: Run) -> None:
+    with run.held() as session:
+        part = run.write([row(0), row(1)], session=session, block=0)
+        run.write([row(2)], session=session, block=1)
+        old = pq.read_table(part).drop_columns(["config_id", "greedy", "scores", "engine_version"])
+        pq.write_table(old, part)
+        read = run.table(["ordinal", "greedy", "scores"])
+        assert read.to_pylist() == [{"ordinal": n, "greedy": None, "scores": None} for n in range(3)]
+        assert run.compact(session) == 3
+    assert run.table().schema.names == schema().names
+
+
+def test_rows_are_prepared_prompt_by_prompt_and_all_of_a_prompt_together(run: Run) -> None:
+    seen = []
+
+    def prepare(rows: pa.Table) -> pa.Table:
+        seen.append([(one["prompt_id"], one["ordinal"]) for one in rows.to_pylist()])
+        return rows
+
+    with run.held() as session:
+        for number in (3, 0, 2, 1):
+            run.write([{**row(number), "prompt_id": f"p{number // 2}"}], session=session, block=0)
+        assert run.compact(session, prepare) == 4
+    assert seen == [[("p0", 0), ("p0", 1)], [("p1", 2), ("p1", 3)]]
+
+
+def test_many_parts_become_one_without_gathering_the_gathered_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MANY", 4)
+    gathered: list[int] = []
+
+    def gather(files: Sequence[Path], **told: Any) -> Path:
+        part = Run.gather(run, files, **told)
+        gathered.append(rows_of(part))
+        return part
+
+    monkeypatch.setattr(run, "gather", gather)
+    with run.held() as session:
+        for number in range(60):
+            run.write([row(number)], session=session, block=number)
+        assert run.compact(session) == 60
+    assert max(gathered) <= 32  # by name it would be 58: what was gathered before comes first there
+    assert [one["ordinal"] for one in run.table(["ordinal"]).to_pylist()] == list(range(60))
+
+
+def test_a_driver_that_died_leaves_an_interrupted_run(run: Run) -> None:
+    with run.held():
+        run.state.note("running")
+        assert run.standing().status == "running"
+    assert run.standing().status == "interrupted"
+    run.state.note("paused", "for a while")
+    assert (run.standing().status, run.standing().reason) == ("paused", "for a while")
+    (run.folder / "state.json").write_text("{broken")
+    assert run.standing().status == "interrupted"
+
+
+def test_a_wish_to_stop_is_heard_until_it_is_taken_back(run: Run) -> None:
+    with run.held():
+        assert run.state.asked() is None
+        run.state.ask("paused")
+        wish = run.state.asked()
+        assert wish is not None
+        assert wish.status == "paused"
+        run.state.clear()
+        assert run.state.asked() is None
+
+
+def test_a_run_that_is_held_is_not_removed(run: Run) -> None:
+    with run.held(), pytest.raises(Conflict, match="running already"):
+        Run(run.folder.parent.parent, run.id).remove()
+    assert run.folder.exists()
+
+
+def test_many_parts_become_few_before_a_reader_has_to_open_all(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MANY", 3)
+    opened: list[int] = []
+    reading = runs.distinct
+
+    def noted(files: list[Path], columns: Any) -> pa.Table:
+        opened.append(len(files))
+        return reading(files, columns)
+
+    with run.held() as session:
+        for number in range(8):
+            run.write([row(number), row(number, later=1, text="again")], session=session, block=0)
+        monkeypatch.setattr(runs, "distinct", noted)
+        assert run.compact(session) == 8
+        assert max(opened) <= 3
+    assert len(run.files()) == 1
+    assert run.table(["ordinal", "text"]).to_pylist() == [{"ordinal": n, "text": "again"} for n in range(8)]

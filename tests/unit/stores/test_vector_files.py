@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.documents import Chunk, Document, EmbedderIdentity
 from cluster.errors import Unavailable
 from cluster.stores import vector_files
 from cluster.stores.ledger import Record
 from cluster.stores.vector_files import VectorFiles
-from cluster.types import Chunk, Document, EmbedderIdentity
 
 IDENTITY = EmbedderIdentity(model="embed", revision="r1", dimensions=4)
 

@@ -1,0 +1,67 @@
+"""How a stored sweep stands, and a wish that it end early: two small files beside its manifest.
+
+The driver writes the state; whoever wants the run to stop writes the wish, and its workers look for it. A state
+that says `running` while no driver holds the run is a driver that died: `interrupted`.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cluster.stores.draft import Draft
+
+RUNNING, INTERRUPTED, COMPLETED, FAILED = "running", "interrupted", "completed", "failed"
+PAUSED, STOPPED, CANCELLED = "paused", "stopped", "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How a run stands. reason: why it ended, where there is more to say. at: Unix seconds."""
+
+    status: str
+    reason: str | None = None
+    at: float = 0.0
+
+
+class RunState:
+    """The state and the wish of one run's folder. Opening it touches nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "state.json"
+        self._wish = folder / "stop.json"
+
+    def note(self, status: str, reason: str | None = None) -> None:
+        """Write how it stands now. For its driver."""
+        _write(self._state, State(status=status, reason=reason, at=time.time()))
+
+    def read(self) -> State | None:
+        """What was noted last; None for a run of before there were states, or of which nothing can be read."""
+        return _read(self._state)
+
+    def ask(self, status: str, reason: str | None = None) -> None:
+        """Wish that it end as PAUSED, STOPPED (cells in flight end) or CANCELLED (they are dropped)."""
+        _write(self._wish, State(status=status, reason=reason, at=time.time()))
+
+    def asked(self) -> State | None:
+        """The wish, while there is one."""
+        return _read(self._wish)
+
+    def clear(self) -> None:
+        """Take the wish back. For the driver that has heard it, or begins anew."""
+        self._wish.unlink(missing_ok=True)
+
+
+def _write(file: Path, state: State) -> None:
+    with Draft(file) as draft:
+        draft.write(json.dumps(asdict(state)).encode())
+        draft.publish()
+
+
+def _read(file: Path) -> State | None:
+    try:
+        return State(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        return None
