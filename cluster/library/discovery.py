@@ -16,7 +16,7 @@ from cluster.library.shelf import Shelf
 DEPTH = 2  # folders below a root: owner/name
 PROJECTOR = "mmproj"  # how GGUF files begin that hold only a model's eyes
 LATER_SHARD = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
-ENGINE_OF = {"chat": "vllm", "vision": "vllm", "embedding": "sentence"}
+ENGINE_OF = {"chat": "vllm", "vision": "vllm", "embedding": "sentence", "rerank": "cross_encoder"}
 
 
 def in_cache(shelf: Shelf) -> Iterator[ModelEntry]:

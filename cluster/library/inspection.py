@@ -122,15 +122,15 @@ def _weights(folder: Path, names: list[str]) -> tuple[list[str], bool]:
 
 def _task(config: Mapping[str, Any], names: list[str]) -> str | None:
     """By what the folder holds and what its classes are called; None where neither says."""
+    architecture = _architecture(config) or ""
+    if architecture.endswith("ForSequenceClassification"):  # sentence-transformers keeps its cross-encoders as them
+        return "rerank" if len(config.get("id2label") or "ab") == 1 else None  # two labels are not written down
     if "modules.json" in names or "config_sentence_transformers.json" in names:
         return "embedding"
-    architecture = _architecture(config) or ""
     if any(key in config for key in ("vision_config", "img_processor", "mm_vision_tower")):
         return "vision"
     if architecture.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")):
         return "chat"
-    if architecture.endswith("ForSequenceClassification"):
-        return "rerank" if len(config.get("id2label") or {"0": ""}) == 1 else None
     if architecture.endswith("Model"):
         return "embedding"
     return None

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from cluster.catalog import GIB
 from cluster.errors import BrokenModel, DiskFull, HashMismatch, RegistryAway
-from cluster.library.arriving import NO_ROOM, Arriving, no_room
+from cluster.library.arriving import Arriving, no_room
 from cluster.library.manifest import Manifest, Order, PullProgress, Registry, RemoteFile
 from cluster.library.reference import is_commit
 from cluster.library.selection import needed
 from cluster.library.shelf import Shelf
+from cluster.stores.draft import NO_ROOM
 
 REPORT_S = 0.1  # between two reports of one file
 LOOK_BYTES = 64 * 1024**2  # after so many the free room is looked at again

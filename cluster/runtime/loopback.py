@@ -1,8 +1,8 @@
 """Runs first in every worker of a cluster of our own: Serve's replica-to-replica server moves to loopback.
 
 Ray 2.60 binds that gRPC server to `[::]:0`, whatever the node's address, with no setting for it; it unpickles
-what it receives and asks for no token, so on a reachable interface it runs anybody's code. Ray calls `bind`
-through its worker setup hook (`ray_node.RayNode.environment`), before Serve imports the helper changed here.
+what it receives and asks for no token, so on a reachable interface it runs anybody's code. Ray's worker setup hook
+(`worker_setup`) calls `bind` before Serve imports the helper changed here.
 """
 
 from typing import Any

@@ -84,10 +84,11 @@ class RayNode:
             MARKER: self.cluster_id,
             "HELIOSTAT_HOME": str(self.home),
             "PYTHONPATH": python_path(kept),
+            "HELIOSTAT_PYTHON": sys.executable,  # for jobs from elsewhere, which cannot know it
             "RAY_START_HOOK": f"{__name__}.without_client_server",
             # Ray's own 15 lets its dashboard and logs go before every answer: 6 % of the answers on two cores.
             "RAY_worker_niceness": kept.get("RAY_worker_niceness", "0"),
-            "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.runtime.loopback.bind",
+            "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "cluster.runtime.worker_setup.prepare",
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "cluster.runtime.ingress.middlewares",
             # Uvicorn would believe X-Forwarded-For of all that comes from loopback, and so of all behind HAProxy.
             "FORWARDED_ALLOW_IPS": "",

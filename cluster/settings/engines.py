@@ -8,7 +8,13 @@ from cluster.settings.generation import GenerationDefaults
 from cluster.settings.remote import OllamaSettings, OpenAISettings
 from cluster.settings.strict import Strict
 
-ENGINE_TASKS = {"sentence": "embedding", "hash": "embedding", "scripted": "chat", "llama_cpp": "chat"}
+ENGINE_TASKS = {
+    "sentence": "embedding",
+    "hash": "embedding",
+    "cross_encoder": "rerank",
+    "scripted": "chat",
+    "llama_cpp": "chat",
+}
 GPU_KINDS = ("vllm", "transformers")  # those that take a GPU where there is one
 
 
@@ -19,7 +25,12 @@ class VllmSettings(Strict):
     source: str
     revision: str | None = Field(None, description="Hub commit or branch; None is the newest")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    max_num_seqs: int = Field(64, ge=1, le=4096, description="sequences that generate at once")
+    max_num_seqs: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="sequences that generate at once; on a CPU one of eight is for interactive calls",
+    )
     kv_cache_gib: int = Field(1, ge=1, description="KV cache on CPU, in GiB; a GPU takes its memory share")
     gpu_memory_utilization: float | None = Field(
         None, gt=0, le=1, description="part of a GPU that it takes; None: memory_gib, else 0.9 of what is reserved"
@@ -91,6 +102,19 @@ class SentenceSettings(Strict):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
+class CrossEncoderSettings(Strict):
+    """A cross-encoder: it reads two texts together and scores them. source: a folder or a Hub id."""
+
+    kind: Literal["cross_encoder"] = "cross_encoder"
+    source: str
+    revision: str | None = Field(None, description="Hub commit or branch; None is the newest")
+    allow_pickle: bool = Field(False, description="load pickled weights, which can run any code")
+    batch_tokens: int | None = Field(
+        None, ge=1, le=1_048_576, description="tokens computed at once; by default what suits the device"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
 class HashSettings(Strict):
     """The fake embedder: vectors from hashed words, no model, deterministic."""
 
@@ -106,6 +130,7 @@ AnyEngine = (
     | OllamaSettings
     | ScriptedSettings
     | SentenceSettings
+    | CrossEncoderSettings
     | HashSettings
 )
 Engine = Annotated[AnyEngine, Field(discriminator="kind")]

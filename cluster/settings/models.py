@@ -75,7 +75,7 @@ class ModelSettings(Strict):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
     catalog: str | None = None
     memory_gib: float | None = Field(None, gt=0, description="weights and KV cache; None takes the catalog's")
-    task: Literal["chat", "embedding"] | None = None
+    task: Literal["chat", "embedding", "rerank"] | None = None
     context_length: int | None = Field(None, ge=16, description="None takes the model's own")
     load: Literal["start", "on_demand"] = Field(
         "start", description="with the cluster, or by the first request for it"

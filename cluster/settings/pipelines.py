@@ -54,8 +54,17 @@ class SweepSettings(Strict):
 
     max_cells: int = Field(1_000_000, ge=1)
     in_flight: int = Field(8, ge=1, le=4096)
+    beside_people: int | None = Field(
+        None, ge=1, description="the same, while people use the model; None: a quarter of in_flight, but 8 or more"
+    )
     workers: int = Field(1, ge=1)
     worker_cpus: float = Field(0.25, gt=0)
     block_cells: int = Field(32, ge=1, description="cells that become one Parquet file at most")
     cell_timeout_s: float = Field(300.0, gt=0)
     retries: int = Field(2, ge=0, description="tries again of a cell whose error a retry can help")
+
+    @property
+    def width_beside_people(self) -> int:
+        """Cells in flight while people use the model, over all workers."""
+        few = max(8, self.in_flight // 4) if self.beside_people is None else self.beside_people
+        return min(self.in_flight, few)

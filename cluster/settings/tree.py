@@ -64,7 +64,10 @@ class Settings(Strict):
             raise ValueError("one embedding model at most: all collections share it")
         if self.cache.semantic.enabled and not self.embedding_models:
             raise ValueError("cache.semantic.enabled needs an embedding model: it compares questions by embeddings")
-        for model in self.embedding_models:
+        for model in (*self.embedding_models, *self.rerank_models):
+            if model.load == "on_demand":
+                hint = "replicas.min: 0 lets it sleep"
+                raise ValueError(f"load: on_demand is of chat models, not of {model.id!r}; {hint}")
             if model.replicas.routing not in (None, "queue") or model.replicas.scale_on is not None:
                 raise ValueError(f"replicas.routing and replicas.scale_on are of chat models, not of {model.id!r}")
         check_fallbacks(self.models, self.task_of)
@@ -101,8 +104,13 @@ class Settings(Strict):
         """The embedder, or nothing."""
         return tuple(model for model in self.models if self.task_of(model) == "embedding")
 
+    @property
+    def rerank_models(self) -> tuple[ModelSettings, ...]:
+        """The cross-encoders, in the file's order."""
+        return tuple(model for model in self.models if self.task_of(model) == "rerank")
+
     def task_of(self, model: ModelSettings) -> str:
-        """`chat` or `embedding`."""
+        """`chat`, `embedding` or `rerank`."""
         return model.task or HF_TASKS[self.hub.default_task]
 
     def gpus_of(self, model: ModelSettings) -> float:

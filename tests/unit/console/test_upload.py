@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from cluster.errors import BadRequest, ClusterError, NotRunning
-from deployments.gateway.documents import events
+from deployments.gateway import progress
 from deployments.upload import Display, chosen
 from deployments.upload_sender import Local, Sender, Words
 from pipelines.documents.job_progress import Failure, JobProgress, write_progress
@@ -20,7 +20,7 @@ from tests.unit.waiting import until
 
 @pytest.fixture
 async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    monkeypatch.setattr(events, "POLL_S", 0.005)
+    monkeypatch.setattr(progress, "POLL_S", 0.005)
     async with api_at(tmp_path / "home") as api:
         yield api
 
@@ -65,9 +65,10 @@ def answering(*answers: httpx.Response | Exception) -> Sender:
 
 
 def test_a_folders_files_are_named_below_it(folder: Path) -> None:
-    found = chosen([folder, folder / "a.txt"])
+    found = chosen([folder, folder / "a.txt"]).files
     assert [local.source for local in found] == ["papers/a.txt", "papers/deep/a.txt", "papers/deep/b.md"]
-    assert [local.source for local in chosen([folder / "picture.png"])] == ["picture.png"]
+    assert [local.source for local in chosen([folder / "picture.png"]).files] == ["picture.png"]
+    assert chosen([folder, folder / "deep"]).left_out == {".png": 1}
 
 
 def test_what_cannot_be_chosen_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ async def test_a_folder_is_sent_with_labels_and_progress(api: Api, folder: Path)
     await api.collection("ann", "mine")
     steps: list[JobProgress] = []
     words = {"collection": "mine", "tags": ("new", "paper"), "metadata": '{"year": 2024}'}
-    files = (*chosen([folder]), *chosen([folder / "picture.png"]))
+    files = (*chosen([folder]).files, *chosen([folder / "picture.png"]).files)
     result = await sender(api, **words).send(files, steps.append)
     assert (result.state, result.files_done, result.files_total, result.chunks_done) == ("done", 4, 4, 3)
     assert [failure.source for failure in result.failed] == ["picture.png"]
@@ -109,7 +110,7 @@ async def test_many_files_go_in_few_requests(api: Api, tmp_path: Path) -> None:
         return await posted(client, files)
 
     mine._posted = counted  # type: ignore[method-assign]
-    result = await mine.send(chosen([folder]), lambda _: None)
+    result = await mine.send(chosen([folder]).files, lambda _: None)
     assert (len(result.documents), result.failed) == (100, ())
     assert (len(requests), max(requests)) == (7, 16)
 
@@ -135,7 +136,7 @@ async def test_what_is_wrong_with_all_files_ends_it(
     api: Api, folder: Path, words: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(BadRequest, match=told):
-        await sender(api, **words).send(chosen([folder]), lambda _: None)
+        await sender(api, **words).send(chosen([folder]).files, lambda _: None)
     assert api.retriever.adds == 0
 
 
@@ -168,7 +169,7 @@ async def test_a_large_file_is_followed_to_its_jobs_end(api: Api, tmp_path: Path
 async def test_a_request_without_an_answer_is_sent_again(folder: Path) -> None:
     stored = httpx.Response(201, json={"documents": [{"id": "d", "chunks": 1}] * 3, "jobs": [], "errors": []})
     busy = httpx.Response(429, headers={"retry-after": "0"}, json={})
-    result = await answering(httpx.ReadError("cut"), busy, stored).send(chosen([folder]), lambda _: None)
+    result = await answering(httpx.ReadError("cut"), busy, stored).send(chosen([folder]).files, lambda _: None)
     assert len(result.documents) == 3
 
 
@@ -183,12 +184,12 @@ async def test_a_request_without_an_answer_is_sent_again(folder: Path) -> None:
 )
 async def test_a_server_that_does_not_take_files_ends_it(folder: Path, answer: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        await answering(answer).send(chosen([folder]), lambda _: None)
+        await answering(answer).send(chosen([folder]).files, lambda _: None)
 
 
 async def test_an_address_that_is_none_is_refused(folder: Path) -> None:
     with pytest.raises(BadRequest, match="no URL"):
-        await Sender("nonsense", Words(), wait_s=0.001).send(chosen([folder]), lambda _: None)
+        await Sender("nonsense", Words(), wait_s=0.001).send(chosen([folder]).files, lambda _: None)
 
 
 def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then() -> None:

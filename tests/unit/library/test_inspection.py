@@ -73,6 +73,7 @@ def test_a_model_says_its_context_and_memory(tmp_path: Path) -> None:
         ({"architectures": ["BertModel"]}, "embedding"),
         ({"architectures": ["XLMRobertaForSequenceClassification"], "id2label": {"0": "x"}}, "rerank"),
         ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x", "1": "y"}}, None),
+        ({"architectures": ["BertForSequenceClassification"]}, None),
         ({}, None),
         ({"num_hidden_layers": 2, "num_attention_heads": 0, "hidden_size": 8}, None),
     ],

@@ -69,7 +69,7 @@ def test_the_catalog_is_listed_with_what_is_here(library: Make) -> None:
     assert (found["spark-chat"].on_disk, found["spark-chat"].origin) == (True, "built in")
     assert (found["moondream2"].on_disk, found["moondream2"].revision) == (False, "2025-06-21")
     assert {"moondream", "vikhyatk/moondream2"} <= set(found["moondream2"].aliases)
-    assert {entry.task for entry in found.values()} == {"chat", "vision", "embedding"}
+    assert {entry.task for entry in found.values()} == {"chat", "vision", "embedding", "rerank"}
 
 
 def test_what_was_pulled_is_listed(hub: FakeHub, library: Make) -> None:
@@ -282,8 +282,8 @@ def test_a_model_that_no_engine_runs_says_so(library: Make, tmp_path: Path) -> N
     config = {"architectures": ["XLMRobertaForSequenceClassification"], "id2label": {"0": "x"}}
     models.write(tmp_path / "mine" / "ranker", models.files(config=config))
     entry = library(folders=(str(tmp_path / "mine"),)).entry("ranker")
-    assert (entry.task, entry.kind) == ("rerank", "")
-    assert entry.problem == "no engine here runs XLMRobertaForSequenceClassification"
+    assert (entry.task, entry.kind, entry.problem) == ("rerank", "cross_encoder", None)
+    assert not entry.loadable
 
 
 def test_pickled_weights_that_are_found_are_not_trusted(library: Make, tmp_path: Path) -> None:

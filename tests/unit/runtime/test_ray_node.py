@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_the_environment_carries_marker_token_and_home(node: ray_node.RayNode, t
     assert found[MARKER] == "an-id"
     assert found["RAY_AUTH_MODE"] == "token"
     assert found["HELIOSTAT_HOME"] == str(tmp_path)
+    assert found["HELIOSTAT_PYTHON"] == sys.executable
     assert found["PATH"] == "/bin"
     assert found["PYTHONPATH"] == str(Path(ray_node.__file__).parents[2])
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 # Each may load what those before it load, and of that no more than it is allowed itself.
 MODULES = {
-    "cluster.types": {"ray", "torch", "numpy", "fastapi", "pydantic"},
+    "cluster.types, cluster.documents": {"ray", "torch", "numpy", "fastapi", "pydantic"},
     "cluster.config, cluster.engines.factory, cluster.engines.scripted, cluster.library.library": {
         "ray", "torch", "fastapi", "vllm", "transformers",
     },
