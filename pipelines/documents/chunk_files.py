@@ -1,25 +1,26 @@
 """Chunks between the two stages: a Parquet file a group of documents, complete or not there."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster.documents import Chunk
 from cluster.stores.chunk_table import chunks_of, schema, table_of
-from cluster.types import Chunk
+from cluster.stores.draft import Draft
 
 
 def write_chunks(folder: Path, chunks: Sequence[Chunk]) -> Path:
     """Write chunks, in their order; the file appears whole, and writing the same again replaces it."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table_of(chunks), sink)
     name = hashlib.sha256("\n".join(chunk.id for chunk in chunks).encode()).hexdigest()[:32]
-    file = folder / f"{name}.parquet"
-    draft = file.with_suffix(f".{os.getpid()}.tmp")  # a stage that was thought dead may write it, too
-    pq.write_table(table_of(chunks), draft)
-    draft.replace(file)
-    return file
+    with Draft(folder / f"{name}.parquet") as draft:  # a stage that was thought dead may write it, too
+        draft.write(sink.getvalue().to_pybytes())
+        draft.publish(durable=False)  # a power cut ends the run whose file it is
+    return draft.final
 
 
 def read_chunks(file: str, *, first: int, count: int) -> list[Chunk]:

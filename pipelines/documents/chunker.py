@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from cluster.documents import Chunk
 from cluster.errors import BadRequest
 from cluster.settings.pipelines import DocumentSettings
-from cluster.types import Chunk
 from pipelines.documents.parsed import PARSER_VERSION, ParsedDocument, Section
 
 VERSION = 2  # part of each chunk's id: raise it when the same input gives other chunks

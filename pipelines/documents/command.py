@@ -3,17 +3,22 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cluster.config import home, load_config
 from cluster.errors import HeliostatError
 from pipelines.documents.job_progress import JOB_ID, JobProgress, upload_folder, write_progress
+
+if TYPE_CHECKING:
+    from pipelines.documents.labels import Labels
+    from pipelines.documents.receipt import Receipt
+    from pipelines.documents.selection import Selected
 
 WRITE_EVERY_S = 0.5  # a job's progress file: as often as somebody may look
 
@@ -50,17 +55,23 @@ def ingest(
         raise typer.BadParameter(f"{job!r} is no job's id", param_hint="--job")
     labels = _labels(tag, metadata)
     with _reported(job, config) as folder:
-        from pipelines.documents.running import new_job_id, running, store
+        from pipelines.documents.receipt import Receipt
+        from pipelines.documents.running import running
         from pipelines.documents.selection import select
 
         cluster = running(config)
         uploaded = upload_folder(folder, job) if job else None
-        files = select(paths, [str(uploaded)] if uploaded else cluster.settings.documents.folders)
-        with _shown(folder, job) as watch:
-            result = store(files, cluster, watch, job_id=job or new_job_id(), collection=collection, labels=labels)
+        chosen = select(paths, [str(uploaded)] if uploaded else cluster.settings.documents.folders)
+        files = chosen.files
+        receipt = Receipt(
+            cluster=cluster, command="ingest", paths=tuple(paths), collection=collection, labels=labels
+        )
+        result = None if uploaded else _unchanged(receipt, files)
+        if result is None:
+            result = _stored(receipt, files, folder, job)
         if uploaded is not None:
             shutil.rmtree(uploaded, ignore_errors=True)
-    _tell(result, as_json)
+    _tell(result, as_json, chosen.left_out)
 
 
 def sync(
@@ -82,24 +93,72 @@ def sync(
     document failed; the version of it that was stored before stays.
     """
     labels = _labels(tag, metadata)
-    from pipelines.documents.journal import Journal
-    from pipelines.documents.running import new_job_id, running, store
+    from pipelines.documents.receipt import Receipt
+    from pipelines.documents.running import running
     from pipelines.documents.selection import select
-    from pipelines.documents.sync import refuse_empty, take_out, vanished
 
     cluster = running(config)
-    into = collection or cluster.settings.documents.collection
-    files = select([folder], cluster.settings.documents.folders, allow_empty=True)
+    chosen = select([folder], cluster.settings.documents.folders, allow_empty=True)
+    files = chosen.files
+    receipt = Receipt(cluster=cluster, command="sync", paths=(folder,), collection=collection, labels=labels)
+    result = _unchanged(receipt, files)
+    if result is None:
+        result = _followed(receipt, files, folder, allow_empty=allow_empty)
+    _tell(result, as_json, chosen.left_out)
+
+
+def _unchanged(receipt: "Receipt", files: "Sequence[Selected]") -> JobProgress | None:
+    """What a run would say that finds nothing to do; None where it may find something."""
+    if not files or not receipt.holds(files, time.time()):
+        return None
+    from pipelines.documents.running import new_job_id
+
+    count = len(files)
+    return JobProgress(
+        job_id=new_job_id(), state="done", files_total=count, files_done=count, unchanged=count, updated=time.time()
+    )
+
+
+def _stored(receipt: "Receipt", files: "Sequence[Selected]", folder: Path, job: str | None) -> JobProgress:
+    from pipelines.documents.journal import Journal
+    from pipelines.documents.running import new_job_id, store
+
+    cluster, into = receipt.cluster, receipt.cluster.into(receipt.collection)
+    journal = Journal(cluster.states(), into)
+    with _shown(folder, job) as watch:
+        result = store(
+            files,
+            cluster,
+            watch,
+            job_id=job or new_job_id(),
+            collection=into,
+            labels=receipt.labels,
+            journal=journal,
+        )
+    if job is None:
+        receipt.leave(files, journal.known)
+    return result
+
+
+def _followed(receipt: "Receipt", files: "Sequence[Selected]", folder: Path, *, allow_empty: bool) -> JobProgress:
+    from pipelines.documents.journal import Journal
+    from pipelines.documents.running import new_job_id, store
+    from pipelines.documents.sync import refuse_empty, take_out, vanished
+
+    cluster, into = receipt.cluster, receipt.cluster.into(receipt.collection)
     journal = Journal(cluster.states(), into)
     gone = vanished(journal.known, folder, files)
     if not allow_empty:
         refuse_empty(folder, files, gone)
     with _shown(cluster.home, None) as watch:
-        result = store(files, cluster, watch, job_id=new_job_id(), collection=into, labels=labels, journal=journal)
+        # What vanished leaves after the rest was stored: a file that was renamed is not embedded again.
+        result = store(
+            files, cluster, watch, job_id=new_job_id(), collection=into, labels=receipt.labels, journal=journal
+        )
         if gone:
-            removed = take_out(gone, cluster.owner(into), cluster.records(into), journal)
-            result = replace(result, removed=removed)
-    _tell(result, as_json)
+            result = replace(result, removed=take_out(gone, cluster.owner(into), cluster.records(into), journal))
+    receipt.leave(files, journal.known)
+    return result
 
 
 def reindex(collection: Into = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -109,7 +168,7 @@ def reindex(collection: Into = None, config: Config = None, as_json: AsJson = Fa
     cluster = running(config)
     began = time.monotonic()
     chunks = cluster.owner(collection).reindex()
-    name, took = collection or cluster.settings.documents.collection, time.monotonic() - began
+    name, took = cluster.into(collection), time.monotonic() - began
     if as_json:
         typer.echo(json.dumps({"collection": name, "chunks": chunks, "seconds": round(took, 3)}))
     else:
@@ -149,20 +208,20 @@ def _shown(folder: Path, job: str | None) -> Iterator[Any]:
         yield watch
 
 
-def _tell(result: JobProgress, as_json: bool) -> None:
-    from pipelines.documents.display import summary
+def _tell(result: JobProgress, as_json: bool, left_out: "Mapping[str, int]") -> None:
+    from pipelines.documents.summary import summary
 
     if as_json:
-        typer.echo(json.dumps(asdict(result)))
+        typer.echo(json.dumps({**asdict(result), "left_out": left_out}))
     else:
-        for line in summary(result):
+        for line in summary(result, left_out):
             typer.echo(line)
     if result.failed:
         raise typer.Exit(1)
 
 
-def _labels(tags: list[str] | None, metadata: str | None) -> Any:
-    from pipelines.documents.pipeline import Labels
+def _labels(tags: list[str] | None, metadata: str | None) -> "Labels":
+    from pipelines.documents.labels import Labels
 
     try:
         fields = json.loads(metadata) if metadata else {}

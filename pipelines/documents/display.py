@@ -1,4 +1,4 @@
-"""An ingest's progress for eyes: a bar on a terminal, a line now and then elsewhere; then a summary."""
+"""An ingest's progress for eyes: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Display:
 
     def show(self, progress: JobProgress) -> None:
         """Draw one step."""
-        if self._embedding_since is None and progress.files_done == progress.files_total:
+        if self._embedding_since is None and progress.chunks_total:
             self._embedding_since = self._clock()
         if self._bars is not None:
             self._bars.update(self._files, total=progress.files_total, completed=progress.files_done)
@@ -67,15 +67,3 @@ class Display:
             return ""
         elapsed = max(self._clock() - self._embedding_since, 1e-3)
         return f"({progress.chunks_done / elapsed:.0f} chunks/s)"
-
-
-def summary(progress: JobProgress) -> list[str]:
-    """What an ingest did, as lines of text."""
-    failed = len(progress.failed)
-    stored, chunks = len(progress.documents), progress.chunks_done
-    removed = f", {progress.removed} removed" if progress.removed else ""
-    lines = [f"{stored} stored ({chunks} chunks), {progress.unchanged} unchanged, {failed} failed{removed}"]
-    for failure in progress.failed:
-        told = f"{failure.message} — {failure.hint}" if failure.hint else failure.message
-        lines.append(f"  failed: {told} [{failure.code}]")
-    return lines

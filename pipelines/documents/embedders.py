@@ -2,12 +2,15 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from cluster.batched import batched
+from cluster.documents import Chunk, EmbedderIdentity
 from cluster.engines.factory import embedding_engine
 from cluster.engines.protocol import EmbeddingEngine
+from cluster.settings.pipelines import DocumentSettings
 from cluster.settings.tree import Settings
-from cluster.types import Chunk, EmbedderIdentity, EmbeddingCall, Embeddings, ModelCard
+from cluster.types import EmbeddingCall, Embeddings, ModelCard
 from pipelines.documents.chunker import cut
 from pipelines.documents.parsed import ParsedDocument
 from pipelines.documents.served import Connect, Served
@@ -84,9 +87,15 @@ class LocalEmbedder:
 
 
 class ServedEmbedder:
-    """The served embedder: nothing is loaded, and it answers others meanwhile."""
+    """The served embedder: nothing is loaded, and it answers others meanwhile.
 
-    def __init__(self, application: str, connect: Connect | None = None) -> None:
+    documents: the sizes of chunks; None is what the cluster's config says.
+    """
+
+    def __init__(
+        self, application: str, connect: Connect | None = None, documents: DocumentSettings | None = None
+    ) -> None:
+        self._documents = documents
         self._served = Served(application, DEPLOYMENT, connect)
         self._identity: EmbedderIdentity | None = None
 
@@ -103,15 +112,16 @@ class ServedEmbedder:
         """See Embedder."""
         if len(parsed.text.encode(errors="replace")) > MAX_TEXT_BYTES:
             raise TooLargeToSend
-        return cast("tuple[Chunk, ...]", self._served.call("cut", parsed, document_id=document_id, source=source))
+        sizes: dict[str, Any] = {} if self._documents is None else {"documents": self._documents}
+        found = self._served.call("cut", parsed, document_id=document_id, source=source, **sizes)
+        return cast("tuple[Chunk, ...]", found)
 
     def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """See Embedder."""
         import numpy as np
 
         parts = []
-        for first in range(0, len(texts), TEXTS_AT_ONCE):
-            inputs = tuple(texts[first : first + TEXTS_AT_ONCE])
-            call = EmbeddingCall(inputs=inputs, request_id=uuid.uuid4().hex)
+        for part in batched(texts, TEXTS_AT_ONCE):
+            call = EmbeddingCall(inputs=tuple(part), request_id=uuid.uuid4().hex)
             parts.append(cast(Embeddings, self._served.call("embed", call)).vectors)
         return np.concatenate(parts)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import BrokenDocument
 from pipelines.documents.flow import INDENT, Flow
-from pipelines.documents.html_tags import BLOCKS, HEADINGS, LEFT_OUT, MAY_STAY_OPEN
+from pipelines.documents.html_depth import depth_of
+from pipelines.documents.html_tags import BLOCKS, HEADINGS, LEFT_OUT
 from pipelines.documents.media import HTML
 from pipelines.documents.parsed import Limits, ParsedDocument
 from pipelines.documents.plain_text import decode, without_controls
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
 MAX_DEPTH = 2000  # of open tags: browsers stop at 512, and building the tree takes its depth per tag
-TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]{0,30})")
 CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{2,30})", re.IGNORECASE)
 CHARSET_WITHIN = 1024  # bytes, as the standard has it
 # Python's names; what the standard reads as Windows-1252 is read so.
@@ -47,13 +47,8 @@ def _declared(content: bytes) -> str | None:
 
 
 def _check_depth(name: str, text: str) -> None:
-    depth = 0
-    for tag in TAG.finditer(text):
-        if tag[2].lower() in MAY_STAY_OPEN:
-            continue
-        depth = max(0, depth - 1) if tag[1] else depth + 1
-        if depth > MAX_DEPTH:
-            raise BrokenDocument(f"{name}: its tags are nested more than {MAX_DEPTH} deep", hint="is it complete?")
+    if depth_of(text, most=MAX_DEPTH) > MAX_DEPTH:
+        raise BrokenDocument(f"{name}: its tags are nested more than {MAX_DEPTH} deep", hint="is it complete?")
 
 
 class _Page:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster import headings
 from pipelines.documents.parsed import Section
 
-SEPARATOR = " > "
 MAX_TITLE = 200  # characters: a heading goes along with each chunk under it, and a file may be one long heading
 
 
@@ -35,7 +35,7 @@ def outline(marks: Sequence[Mark], end: int) -> tuple[Section, ...]:
             waiting = mark.start if waiting is None else waiting
             continue
         start = mark.start if waiting is None else waiting
-        heading = SEPARATOR.join(title for _, title in path if title) or None
+        heading = headings.joined(title for _, title in path if title) or None
         found.append(Section(start=start, end=end if last else marks[index + 1].start, heading=heading))
         waiting = None
     return tuple(found)

@@ -1,9 +1,10 @@
 """The vector store's owner as a pipeline calls it, for one collection."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
-from cluster.types import Chunk, CollectionCard, Document, EmbedderIdentity
+from cluster.batched import batched
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, MetadataValue
 from pipelines.documents.served import Connect, Served
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 DEPLOYMENT = "VectorStore"
 AT_ONCE = 500  # documents of one call: far below the 4 MiB that a message to a replica may have
 REINDEX_PATIENCE_S = 24 * 3600.0
-Item = TypeVar("Item")
 
 
 class Vectors(Protocol):
@@ -41,6 +41,36 @@ class Vectors(Protocol):
         """Take names away; a document without a name leaves."""
         ...
 
+    def reclaim(self, *, before: float, spared: Sequence[str]) -> None:
+        """Delete the chunks that were stored before that time and never published; not of the spared documents."""
+        ...
+
+
+class Shelf(Vectors, Protocol):
+    """A collection that can be read and tidied, too."""
+
+    def documents(self) -> tuple[Document, ...]:
+        """All published documents."""
+        ...
+
+    def document(self, document_id: str) -> Document:
+        """One published document. Raises DocumentNotFound."""
+        ...
+
+    def chunks(self, document_id: str, *, first: int, limit: int) -> tuple[Chunk, ...]:
+        """A document's chunks in order, at most `limit` from the ordinal `first`. Raises DocumentNotFound."""
+        ...
+
+    def annotate(
+        self, document_id: str, *, tags: Sequence[str] | None, metadata: Mapping[str, MetadataValue] | None
+    ) -> None:
+        """Set tags and metadata in place of a document's own. Raises DocumentNotFound."""
+        ...
+
+    def delete(self, document_id: str) -> Document:
+        """Forget a document under all its names. Raises DocumentNotFound."""
+        ...
+
 
 class Owner:
     """One collection of the owner deployment. Raises its errors, and Unavailable when it stays away."""
@@ -52,7 +82,7 @@ class Owner:
     def held(self, ids: Sequence[str], *, chunker: str) -> dict[str, Document]:
         """See Vectors."""
         found: dict[str, Document] = {}
-        for part in _parts(ids):
+        for part in batched(ids, AT_ONCE):
             answer = self._served.call("held_many", self._collection, list(part), chunker=chunker)
             found.update((document.id, document) for document in answer if document is not None)
         return found
@@ -69,13 +99,17 @@ class Owner:
 
     def publish(self, documents: Sequence[Document], *, chunker: str) -> None:
         """See Vectors."""
-        for part in _parts(documents):
+        for part in batched(documents, AT_ONCE):
             self._served.call("publish_many", self._collection, tuple(part), chunker=chunker)
 
     def unpublish(self, sources: Sequence[str]) -> None:
         """See Vectors."""
-        for part in _parts(sources):
+        for part in batched(sources, AT_ONCE):
             self._served.call("unpublish_sources", self._collection, tuple(part))
+
+    def reclaim(self, *, before: float, spared: Sequence[str]) -> None:
+        """See Vectors."""
+        self._served.call("reclaim", self._collection, before=before, spared=tuple(spared))
 
     def collections(self) -> tuple[CollectionCard, ...]:
         """All collections that hold something, by name."""
@@ -85,6 +119,25 @@ class Owner:
         """Forget a collection and all that is in it. Raises CollectionNotFound."""
         self._served.call("remove_collection", collection)
 
+    def documents(self) -> tuple[Document, ...]:
+        """See Shelf."""
+        return cast("tuple[Document, ...]", self._served.call("documents", self._collection))
+
+    def document(self, document_id: str) -> Document:
+        """See Shelf."""
+        return cast(Document, self._served.call("document", self._collection, document_id))
+
+    def chunks(self, document_id: str, *, first: int, limit: int) -> tuple[Chunk, ...]:
+        """See Shelf."""
+        found = self._served.call("chunks", self._collection, document_id, first=first, limit=limit)
+        return cast("tuple[Chunk, ...]", found)
+
+    def annotate(
+        self, document_id: str, *, tags: Sequence[str] | None, metadata: Mapping[str, MetadataValue] | None
+    ) -> None:
+        """See Shelf."""
+        self._served.call("annotate", self._collection, document_id, tags=tags, metadata=metadata)
+
     def delete(self, document_id: str) -> Document:
         """Forget a document under all its names. Raises DocumentNotFound."""
         return cast(Document, self._served.call("delete", self._collection, document_id))
@@ -92,7 +145,3 @@ class Owner:
     def reindex(self) -> int:
         """Write the collection's index anew from the vector files; how many chunks. Raises CollectionNotFound."""
         return int(self._served.call("reindex", self._collection, patience_s=REINDEX_PATIENCE_S))
-
-
-def _parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE))

@@ -30,6 +30,15 @@ class ParsedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uncut:
+    """A parsed document on its way to the chunker. document_id: SHA-256 of its bytes, hex."""
+
+    parsed: ParsedDocument
+    document_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one document may become: pages of a PDF, rows of a table, characters of text, unpacked bytes."""
 

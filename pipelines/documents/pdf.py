@@ -9,13 +9,13 @@ from pipelines.documents.flow import check_characters
 from pipelines.documents.media import PDF
 from pipelines.documents.parsed import Limits, ParsedDocument, Section
 from pipelines.documents.pdf_order import MIN_ROWS, Box, reading_order
+from pipelines.documents.plain_text import without_controls
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfTextPage
 
 BETWEEN_PAGES = "\n\n"
 BROKEN_WORD = re.compile("[\ufffe\x02]\\s*")  # pdfium's marks for a hyphen at a line's end
-NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MOST_BOXES = 2000  # of a page: what has more is a drawing
 LOOKED_AT = 20  # pages that are searched for pictures where none has text
 
@@ -78,7 +78,7 @@ def _text(document: "PdfDocument", number: int) -> str:
     finally:
         page.close()
     lines = found.replace("\r\n", "\n").replace("\r", "\n")
-    return NOT_TEXT.sub("", BROKEN_WORD.sub("", lines)).strip()
+    return without_controls(BROKEN_WORD.sub("", lines)).strip()
 
 
 def _ordered(text: "PdfTextPage", drawn: str) -> str:

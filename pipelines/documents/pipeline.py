@@ -10,25 +10,29 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cluster.documents import Document
 from cluster.errors import HeliostatError, Unavailable
 from cluster.stores.document_states import State
 from cluster.stores.ledger import Record
-from cluster.types import Document, MetadataValue
 from pipelines.documents.job_progress import Failure, JobProgress
 from pipelines.documents.journal import Journal
+from pipelines.documents.labels import Labels
 from pipelines.documents.owner import Vectors
 from pipelines.documents.pool import Pool
+from pipelines.documents.run_folders import ABANDONED_S, ALIVE_EVERY_S, FORGET_S, at_work, forget_runs, show_alive
 from pipelines.documents.scan import Scanned, scan
 from pipelines.documents.selection import Selected
 from pipelines.documents.stages import Embed, FileRow, Place, ReadAndCut
 
-FORGET_RUNS_S = 24 * 3600  # chunk files of a killed run are kept a day for whoever looks into it
 GROUP_FILES = 32  # read as one piece of work
 GROUP_BYTES = 4 * 1024**2
+FIRST_BYTES = 64 * 1024  # of the first groups: about a slice of text each, so that embedding begins soon
+FIRST_GROUPS = 16
 NOTHING_YET: dict[str, Any] = {
     "state": State.QUEUED,
     "chunker": "",
@@ -40,19 +44,6 @@ NOTHING_YET: dict[str, Any] = {
     "hint": "",
 }
 Watch = Callable[[JobProgress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What is said of every document of a run."""
-
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
-
-    def said_of(self, document: Document) -> bool:
-        """Whether all of it is said of a document."""
-        same = all(document.metadata.get(name) == value for name, value in self.metadata.items())
-        return same and set(self.tags) <= set(document.tags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +89,7 @@ class Ingest:
         self._progress = JobProgress(job_id=job_id, state="running")
         self._open: dict[str, _Open] = {}
         self._otherwise: list[Scanned] = []  # to be read by their own names
+        self._alive = 0.0
 
     def run(self, files: Sequence[Selected]) -> JobProgress:
         """Ingest the files and return the last progress: what is stored, unchanged, failed and why.
@@ -105,7 +97,7 @@ class Ingest:
         Raises Unavailable where no worker fits or the vector store stays away.
         """
         folder = Path(self._place.folder)
-        forget_runs(folder.parent, older_than=self._clock() - FORGET_RUNS_S)
+        forget_runs(folder.parent, older_than=self._clock() - FORGET_S)
         try:
             self._tell(files_total=len(files))
             self._read_and_embed(self._new(self._scanned(files)))
@@ -116,6 +108,10 @@ class Ingest:
             raise
         self._journal.write()
         shutil.rmtree(folder, ignore_errors=True)
+        if self._progress.documents:
+            before = self._clock() - ABANDONED_S
+            with suppress(Unavailable):  # all is stored; the next run does it
+                self._means.vectors.reclaim(before=before, spared=at_work(folder.parent, since=before))
         self._tell(state="done")
         return self._progress
 
@@ -175,29 +171,35 @@ class Ingest:
     def _through(
         self, pool: Pool, files: Sequence[Scanned], twins: Mapping[str, Sequence[Scanned]]
     ) -> list[Scanned]:
-        """Both stages. Returns the files that are too large for this pool."""
+        """Both stages, side by side where the pool asks for work as it goes.
+
+        Returns the files that are too large for this pool.
+        """
         by_source = {each.file.source: twins[each.document_id or each.file.source] for each in files}
         large: list[Scanned] = []
-        slices: list[dict[str, Any]] = []
-        for answer in pool.run(ReadAndCut, self._groups(files)):
-            for row in (FileRow(**fields) for fields in answer["rows"]):
-                if row.status == "large":
-                    large.append(by_source[row.source][0])
-                else:
-                    self._cut(row, by_source[row.source])
-            slices += answer["slices"]
-            self._tell()
-        for answer in pool.run(Embed, (self._started(each) for each in slices)):
+
+        def slices() -> Iterator[dict[str, Any]]:
+            for answer in pool.run(ReadAndCut, self._groups(files)):
+                for row in (FileRow(**fields) for fields in answer["rows"]):
+                    if row.status == "large":
+                        large.append(by_source[row.source][0])
+                    else:
+                        self._cut(row, by_source[row.source])
+                self._tell()
+                yield from map(self._started, answer["slices"])
+
+        for answer in pool.run(Embed, slices()):
             self._stored(answer)
         return large
 
     def _groups(self, files: Sequence[Scanned]) -> Iterator[dict[str, Any]]:
         group: list[Scanned] = []
-        size = 0
+        size = number = 0
         for each in files:
-            if group and (len(group) == GROUP_FILES or size + each.size > GROUP_BYTES):
+            most = FIRST_BYTES if number < FIRST_GROUPS else GROUP_BYTES
+            if group and (len(group) == GROUP_FILES or size + each.size > most):
                 yield self._group(group)
-                group, size = [], 0
+                group, size, number = [], 0, number + 1
             group.append(each)
             size += each.size
         if group:
@@ -328,7 +330,11 @@ class Ingest:
         self._journal.note(source, state=State.FAILED, code=code, message=message, hint=hint)
 
     def _tell(self, **changes: Any) -> None:
-        self._progress = replace(self._progress, updated=self._clock(), **changes)
+        now = self._clock()
+        self._progress = replace(self._progress, updated=now, **changes)
+        if now - self._alive > ALIVE_EVERY_S:
+            self._alive = now
+            show_alive(Path(self._place.folder))
         self._watch(self._progress)
 
 
@@ -338,12 +344,3 @@ def _kind(source: str) -> str:
 
 def _facts(scanned: Scanned) -> dict[str, str]:
     return {"path": scanned.file.path, "stamp": scanned.stamp, "document_id": scanned.document_id}
-
-
-def forget_runs(folder: Path, *, older_than: float) -> None:
-    """Remove the chunk files of runs that were killed before that time, in Unix seconds."""
-    if not folder.is_dir():
-        return
-    for run in folder.iterdir():
-        if run.is_dir() and run.stat().st_mtime < older_than:
-            shutil.rmtree(run, ignore_errors=True)

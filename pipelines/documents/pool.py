@@ -62,6 +62,9 @@ class ActorPool:
         self._connect()
         import ray
 
+        from pipelines.driver import quiet_data
+
+        quiet_data()
         documents = self._place.settings.documents
         gpus = self._gpus() if stage is Embed else 0.0
         done = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS)).map_batches(

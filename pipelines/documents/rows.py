@@ -25,7 +25,7 @@ def parse_csv(name: str, content: bytes, limits: Limits, *, tabs: bool = False) 
     EmptyDocument, PayloadTooLarge.
     """
     text = decode(name, content)
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the whole process: never lowered
     delimiter = "\t" if tabs else _delimiter(text)
     rows = _Rows(name, limits)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -5,23 +5,24 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.config import home, load_config
-from cluster.errors import SettingsError
+from cluster.errors import BadRequest, SettingsError
 from cluster.runtime.state import read_state
 from cluster.settings.tree import Settings
-from cluster.stores.database import open_database
-from cluster.stores.document_states import DocumentStates
-from cluster.stores.ledger import Record
-from cluster.stores.vector_files import FOLDER, VectorFiles
-from pipelines.documents.embedders import ServedEmbedder
-from pipelines.documents.job_progress import JobProgress
-from pipelines.documents.journal import Journal
-from pipelines.documents.owner import Owner
-from pipelines.documents.pipeline import Ingest, Labels, Means, Watch
-from pipelines.documents.pool import ActorPool, NearPool
+from cluster.stores.recut_names import base_of
 from pipelines.documents.selection import Selected
-from pipelines.documents.stages import Place
+
+if TYPE_CHECKING:  # a folder in which nothing has changed needs none of them, and they take half a second
+    from cluster.stores.document_states import DocumentStates
+    from cluster.stores.ledger import Record
+    from cluster.stores.vector_files import VectorFiles
+    from pipelines.documents.job_progress import JobProgress
+    from pipelines.documents.journal import Journal
+    from pipelines.documents.labels import Labels
+    from pipelines.documents.owner import Owner
+    from pipelines.documents.pipeline import Watch
 
 
 class Driver:
@@ -38,7 +39,7 @@ class Driver:
             if not self._connected:
                 from pipelines.driver import become_driver
 
-                become_driver(self._folder)
+                become_driver(self._folder, data=False)  # only much work needs it, see pool.ActorPool
                 self._connected = True
 
 
@@ -51,23 +52,37 @@ class Running:
     settings: Settings
     connect: Driver
 
-    def owner(self, collection: str | None = None) -> Owner:
-        """The owner of a collection; None is the configured one."""
-        return Owner(self.application, collection or self.settings.documents.collection, self.connect)
+    def into(self, collection: str | None = None) -> str:
+        """A collection's name; None is the configured one. Raises BadRequest for a recut's."""
+        name = collection or self.settings.documents.collection
+        if base_of(name) is not None:
+            raise BadRequest(f"{name[:80]!r} is a recut: sweeps make and keep it", hint="name its collection")
+        return name
 
-    def states(self) -> DocumentStates:
+    def owner(self, collection: str | None = None) -> "Owner":
+        """The owner of a collection; None is the configured one."""
+        from pipelines.documents.owner import Owner
+
+        return Owner(self.application, self.into(collection), self.connect)
+
+    def states(self) -> "DocumentStates":
         """What became of each file."""
+        from cluster.stores.database import open_database
+        from cluster.stores.document_states import DocumentStates
+
         return DocumentStates(open_database(self.settings.database_url))
 
-    def files(self) -> VectorFiles:
+    def files(self) -> "VectorFiles":
         """The vectors beside the index, to be read: its owner alone writes there."""
+        from cluster.stores.vector_files import FOLDER, VectorFiles
+
         return VectorFiles(self.home / FOLDER)
 
-    def records(self, collection: str | None = None) -> Mapping[str, Record] | None:
+    def records(self, collection: str | None = None) -> "Mapping[str, Record] | None":
         """What is published in a collection, by id, as its owner noted it; None where it keeps no notes."""
         if self.settings.stores.vectors.kind == "memory":
             return None
-        found = self.files().read_records(collection or self.settings.documents.collection)
+        found = self.files().read_records(self.into(collection))
         return {record.document.id: record for record in found if record.sources}
 
 
@@ -89,14 +104,20 @@ def new_job_id() -> str:
 def store(
     files: Sequence[Selected],
     cluster: Running,
-    watch: Watch,
+    watch: "Watch",
     *,
     job_id: str,
     collection: str | None = None,
-    labels: Labels | None = None,
-    journal: Journal | None = None,
-) -> JobProgress:
+    labels: "Labels | None" = None,
+    journal: "Journal | None" = None,
+) -> "JobProgress":
     """Ingest files into a collection. watch is told of every step. Raises Unavailable."""
+    from pipelines.documents.embedders import ServedEmbedder
+    from pipelines.documents.journal import Journal
+    from pipelines.documents.pipeline import Ingest, Means
+    from pipelines.documents.pool import ActorPool, NearPool
+    from pipelines.documents.stages import Place
+
     folder = cluster.home / "documents" / "runs" / job_id
     place = Place(
         settings=cluster.settings, application=cluster.application, folder=str(folder), collection=collection

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from cluster.stores.document_states import DocumentState
 from pipelines.documents.selection import Selected
+from pipelines.documents.stamp import is_settled, stamp_of
 
 THREADS = 4  # hashing lets others run, and a disk reads several files at once
-BLOCK = 1024 * 1024
-SETTLED_S = 2.0  # a file changed twice within a file system's tick looks the same both times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +39,7 @@ def scan(
     def look(file: Selected) -> Scanned:
         try:
             facts = Path(file.path).stat()
-            settled = clock() - max(facts.st_mtime, facts.st_ctime) > SETTLED_S
-            stamp = f"{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}" if settled else ""
+            stamp = stamp_of(facts) if is_settled(facts, clock()) else ""
             before = states.get(file.source)
             if (
                 stamp
@@ -61,8 +59,5 @@ def scan(
 
 
 def _hash(path: str) -> str:
-    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,9 @@
 """Which files an ingest reads: named files and folders, inside the allowed folders only."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.errors import BadRequest, PathNotAllowed
@@ -17,7 +18,15 @@ class Selected:
     source: str
 
 
-def select(paths: Sequence[Path], folders: Sequence[str], *, allow_empty: bool = False) -> tuple[Selected, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What was found. left_out: files in folders of a kind that is not read, counted by ending, such as `.png`."""
+
+    files: tuple[Selected, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def select(paths: Sequence[Path], folders: Sequence[str], *, allow_empty: bool = False) -> Selection:
     """The files, each once, in the order of the paths and then by name.
 
     A file's source is its path below the allowed folder; below their common parent, where several are
@@ -28,18 +37,32 @@ def select(paths: Sequence[Path], folders: Sequence[str], *, allow_empty: bool =
     roots = [Path(folder).expanduser().resolve() for folder in folders]
     base = Path(os.path.commonpath(roots))
     found: dict[str, Selected] = {}
+    others: set[str] = set()
     for path in paths:
         real = _allowed(path, roots)
         if not real.is_dir():
             require_readable(real.name)
             found.setdefault(str(real), _selected(real, base))
             continue
-        inside = [file for file in _readable(real) if _is_inside(file, roots)]
-        if not inside and not allow_empty:
+        readable = []
+        for file in files_below(real):
+            target = file.resolve() if file.is_symlink() else file
+            if not _is_inside(target, roots):
+                continue
+            if is_readable(file.name):  # by the link's name, where it is one
+                readable.append(target)
+            else:
+                others.add(str(file))
+        if not readable and not allow_empty:
             raise BadRequest(f"{path}: no file to read in this folder", hint=READABLE)
-        for file in inside:
+        for file in readable:
             found.setdefault(str(file), _selected(file, base))
-    return tuple(found.values())
+    return Selection(files=tuple(found.values()), left_out=by_ending(others))
+
+
+def by_ending(files: Iterable[str]) -> dict[str, int]:
+    """How many files have which ending, the most frequent first."""
+    return dict(Counter(Path(file).suffix.lower() or "no ending" for file in files).most_common())
 
 
 def _allowed(path: Path, roots: Sequence[Path]) -> Path:
@@ -60,14 +83,17 @@ def _is_inside(real: Path, roots: Sequence[Path]) -> bool:
     return any(real.is_relative_to(root) for root in roots)
 
 
-def _readable(folder: Path) -> Iterator[Path]:
-    """Real paths below a real one. No link to a folder is followed, so only a file itself may be a link."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder to its bottom, by name, without what is hidden.
+
+    No link to a folder is followed; a file that is a link has the link's name.
+    """
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             file = Path(parent, name)
-            if not name.startswith(".") and is_readable(name) and file.is_file():
-                yield file.resolve() if file.is_symlink() else file
+            if not name.startswith(".") and file.is_file():
+                yield file
 
 
 def _selected(real: Path, base: Path) -> Selected:

@@ -6,17 +6,18 @@ raises for a document that is wrong: the answer says what failed. A file's bytes
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.documents import Chunk
 from cluster.errors import EmptyDocument, HeliostatError, Unavailable
 from cluster.settings.tree import Settings
 from cluster.stores import embedding_cache
 from cluster.stores.embedding_cache import EmbeddingCache
-from cluster.types import Chunk
 from pipelines.documents.chunk_files import read_chunks, write_chunks
 from pipelines.documents.chunker import fingerprint
 from pipelines.documents.embedders import Embedder, LocalEmbedder, TooLargeToSend
@@ -83,7 +84,7 @@ class Slice:
     documents: dict[str, int]
 
 
-class Stage:
+class Stage(ABC):
     """What both share. vectors, embedder: the running application's owner and a model of its own, by default."""
 
     def __init__(self, place: Place, vectors: Vectors | None = None, embedder: Embedder | None = None) -> None:
@@ -95,9 +96,9 @@ class Stage:
         """Ray Data's face of `one`."""
         return {"done": [json.dumps(self.one(json.loads(str(work)))) for work in batch["work"]]}
 
+    @abstractmethod
     def one(self, work: dict[str, Any]) -> dict[str, Any]:
         """One piece of work to its answer."""
-        raise NotImplementedError
 
 
 class ReadAndCut(Stage):

@@ -39,14 +39,14 @@ class Similarity:
     doubles: the most alike first, as many as were asked for; doubles_total: how many there are.
     """
 
-    pairs: int
-    mean: float
-    std: float
-    lowest: float
-    highest: float
-    counts: tuple[int, ...]
-    doubles: tuple[Double, ...]
-    doubles_total: int
+    pairs: int = 0
+    mean: float = 0.0
+    std: float = 0.0
+    lowest: float = 0.0
+    highest: float = 0.0
+    counts: tuple[int, ...] = (0,) * BINS
+    doubles: tuple[Double, ...] = ()
+    doubles_total: int = 0
 
 
 def compare(
@@ -111,16 +111,7 @@ class _Sums:
     def similarity(self) -> Similarity:
         """What has been added."""
         if not self._pairs:
-            return Similarity(
-                pairs=0,
-                mean=0.0,
-                std=0.0,
-                lowest=0.0,
-                highest=0.0,
-                counts=(0,) * BINS,
-                doubles=(),
-                doubles_total=0,
-            )
+            return Similarity()
         mean = self._sum / self._pairs
         return Similarity(
             pairs=self._pairs,

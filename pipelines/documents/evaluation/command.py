@@ -123,9 +123,9 @@ def check_collection(name: str | None, *, recut: bool) -> None:
     if recut:
         hint = "leave one of them out: the next ingest would cut what is kept as the config says"
         raise BadRequest("--collection keeps what is stored, and --chunk-… cuts it otherwise", hint=hint)
-    from cluster.stores.collection_names import ID_PREFIX, NAME, TENANT_PREFIX
+    from cluster.stores.collection_names import ID_PREFIX, TENANT_PREFIX, is_operators
 
-    if not NAME.fullmatch(name) or name.startswith((ID_PREFIX, TENANT_PREFIX)):
+    if not is_operators(name):
         hint = f"3 to 128 letters, digits and inside also . _ -, without {ID_PREFIX} or {TENANT_PREFIX} before it"
         raise BadRequest(f"--collection {name[:80]!r}: no collection can be named so", hint=hint)
 

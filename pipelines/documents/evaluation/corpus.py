@@ -16,9 +16,10 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusFiles:
-    """One text file a corpus entry. ids: the entries of each document id, several of the same content.
+    """One file a corpus entry: a page of HTML where it has a title, else plain text.
 
-    names: the entry of each source. empty: entries without title and text, of which nothing can be stored.
+    ids: the entries of each document id, several of the same content. names: the entry of each source. empty:
+    entries without title and text, of which nothing can be stored.
     """
 
     files: tuple[Selected, ...]

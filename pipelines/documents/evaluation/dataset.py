@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def content(self) -> str:
-        """What is stored of it: the title as the first paragraph, then the text; empty where both are."""
+        """All its words: the title as the first paragraph, then the text; empty where both are."""
         return "\n\n".join(part for part in (self.title, self.text) if part.strip())
 
 

@@ -14,8 +14,6 @@ from pydantic import ValidationError
 from cluster.console.progress import Progress
 from cluster.errors import BadRequest, ClusterError, CollectionNotFound
 from cluster.runtime.state import read_state
-from cluster.stores.vector_files import FOLDER as VECTORS
-from cluster.stores.vector_files import VectorFiles
 from pipelines.documents.evaluation.corpus import CorpusFiles, write_corpus
 from pipelines.documents.evaluation.dataset import Dataset
 from pipelines.documents.evaluation.exact import ExactSearch
@@ -205,7 +203,7 @@ def _exact_search(cluster: Running, collection: str, progress: Progress) -> Exac
     progress.waiting("comparing the index with exact search")
     published = cluster.records(collection) or {}
     rows = {}
-    for part in VectorFiles(cluster.home / VECTORS).read(collection):
+    for part in cluster.files().read(collection):
         for chunk, vector in zip(part.chunks, part.vectors, strict=True):
             record = published.get(chunk.document_id)
             if record is not None and record.chunker == part.chunker:

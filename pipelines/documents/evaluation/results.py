@@ -1,13 +1,13 @@
 """An evaluation's rows in Parquet: one a query and mode, each with what it was measured on."""
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.stores.draft import Draft
 from pipelines.documents.evaluation.scores import Asked
 
 if TYPE_CHECKING:
@@ -72,13 +72,11 @@ def write_results(file: Path, measured: Sequence[tuple[Measured, Sequence[Asked]
     import pyarrow.parquet as pq
 
     rows = [_about(of) | asdict(row) for of, asked in measured for row in asked]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema()), draft, compression="zstd")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema()), sink, compression="zstd")
+    with Draft(file) as draft:
+        draft.write(sink.getvalue().to_pybytes())
+        draft.publish()
 
 
 def _about(of: Measured) -> dict[str, Any]:

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from cluster.config import resolve
+from cluster.documents import Chunk, Document, EmbedderIdentity
 from cluster.settings.tree import Settings
 from cluster.stores.document_states import DocumentState
 from cluster.stores.ledger import Record
 from cluster.stores.vectors_memory import MemoryVectors
-from cluster.types import Chunk, Document, EmbedderIdentity
 from pipelines.documents.embedders import LocalEmbedder
 from pipelines.documents.job_progress import JobProgress
 from pipelines.documents.journal import Journal
-from pipelines.documents.pipeline import Ingest, Labels, Means
+from pipelines.documents.labels import Labels
+from pipelines.documents.pipeline import Ingest, Means
 from pipelines.documents.selection import Selected
 from pipelines.documents.stages import Embed, Place, Stage
 
@@ -28,6 +29,7 @@ class Store:
     def __init__(self) -> None:
         self.vectors = MemoryVectors()
         self.asked: dict[str, int] = {}
+        self.reclaimed: tuple[float, tuple[str, ...]] | None = None
 
     def _note(self, method: str) -> None:
         self.asked[method] = self.asked.get(method, 0) + 1
@@ -54,6 +56,10 @@ class Store:
     def unpublish(self, sources: Sequence[str]) -> None:
         self._note("unpublish")
         self.vectors.unpublish_sources(INTO, sources)
+
+    def reclaim(self, *, before: float, spared: Sequence[str]) -> None:
+        self._note("reclaim")
+        self.reclaimed = (before, tuple(spared))
 
     def documents(self) -> tuple[Document, ...]:
         return self.vectors.documents(INTO)

@@ -2,12 +2,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.documents import Chunk
 from cluster.errors import BadRequest
 from cluster.settings.pipelines import DocumentSettings
-from cluster.types import Chunk
 from pipelines.documents.chunker import MAX_CHARACTERS_PER_TOKEN, cut, fingerprint
 from pipelines.documents.parsed import ParsedDocument, Section
 
@@ -56,6 +56,7 @@ def chunks(
 
 
 @pytest.mark.parametrize("tokenize", [words, letters, pieces])
+@settings(max_examples=40, deadline=None)
 @given(
     text=st.text(alphabet="abcdefgh .,!?\n\t\u00e9\u4e2d\u3002\u200b", max_size=400),
     size=st.integers(16, 40),
@@ -132,5 +133,5 @@ def test_ids_change_with_the_settings_and_the_embedder() -> None:
     assert chunks("text", size=16)[0].id != chunks("text", size=32)[0].id
 
 
-def test_a_megabyte_in_one_line_is_cut_in_linear_time() -> None:
-    assert len(chunks("word " * 60_000, size=128)) == pytest.approx(60_000 / 128, rel=0.02)
+def test_a_hundred_kilobytes_in_one_line_are_cut_in_linear_time() -> None:
+    assert len(chunks("word " * 20_000, size=128)) == pytest.approx(20_000 / 128, rel=0.02)

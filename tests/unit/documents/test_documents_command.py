@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from cluster.documents import Document
 from cluster.errors import BadRequest, DocumentNotFound
 from cluster.stores.document_states import DocumentState, State
 from cluster.stores.ledger import Record
-from cluster.types import Document
 from deployments.__main__ import main
 from pipelines.documents.documents_command import find, listed, shown
 

@@ -1,7 +1,10 @@
+import time
+
 import pytest
 
 from cluster.errors import BrokenDocument, EmptyDocument, HeliostatError, PayloadTooLarge
 from pipelines.documents.html import MAX_DEPTH, parse_html
+from pipelines.documents.html_depth import depth_of
 from pipelines.documents.parsed import Limits, ParsedDocument
 
 LIMITS = Limits(max_pages=10, max_rows=10, max_characters=10_000, max_unpacked_bytes=100)
@@ -132,6 +135,45 @@ def test_what_cannot_be_read_says_why(page: str | bytes, kind: type[HeliostatErr
 
 def test_paragraphs_without_ends_are_no_nesting() -> None:
     assert text("<p>" * (MAX_DEPTH * 2) + "end") == "end"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<svg><g>{}</g></svg>".format('<use href="#a" x="1"/>' * 3000),
+        "<svg>{}</svg>".format("<circle r='5' />" * 3000),
+        "<svg><metadata><rdf:RDF>{}</rdf:RDF></metadata></svg>".format("<cc:Work/>" * 3000),
+        "<math>{}</math>".format("<mspace/>" * 3000),
+        "<script>{}</script>".format("if (a<b) " * 3000),
+        "<!-- {} -->".format("<div>" * 3000),
+        '<div title="{}"></div>'.format("<div>" * 3000),
+        "<svg><title>x</title>{}</svg>".format("<rect/>" * 3000),
+    ],
+)
+def test_what_nests_nothing_is_not_counted(page: str) -> None:
+    assert text(f"<p>before</p>{page}<p>after</p>").splitlines()[-1] == "after"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "<div/>" * 3000,  # HTML knows no element that closes itself but its own
+        "<svg><div>" + "<circle/>" * 3000,
+        "<svg><foreignObject>" + "<div/>" * 3000,
+        "<svg>" + "<circle r=5/>" * 3000,  # the slash is the value's
+        "<svg>" + '<g a="/>">' * 3000,
+    ],
+)
+def test_what_nests_in_truth_is_counted(tags: str) -> None:
+    with pytest.raises(BrokenDocument, match="nested more than 2000 deep"):
+        parsed(tags + "x")
+
+
+@pytest.mark.parametrize("unit", ["<a ", '<a b="x>', "<!--", "<script>", "</a>", "<svg><g/>", "<a b='x><a b=\"y>"])
+def test_the_depth_of_any_page_is_counted_in_time(unit: str) -> None:
+    began = time.process_time()
+    depth_of(unit * (2_000_000 // len(unit)), most=MAX_DEPTH)
+    assert time.process_time() - began < 5
 
 
 def test_a_heading_of_a_megabyte_is_short_in_the_path() -> None:

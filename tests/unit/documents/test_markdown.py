@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.documents.markdown import sections
@@ -52,6 +52,7 @@ def test_a_rule_or_a_table_is_no_heading() -> None:
     assert outline("Text\n\n---\n\n| a |\n---\nMore") == [(None, "Text\n\n---\n\n| a |\n---\nMore")]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="#-=` \nab\u2028\x0c", max_size=80))
 def test_sections_cover_the_text_in_order_without_gaps(text: str) -> None:
     position = 0

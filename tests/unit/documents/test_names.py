@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import BadRequest
@@ -28,7 +28,8 @@ def test_a_name_that_is_none_or_too_long_is_refused(sent: str | None) -> None:
     assert caught.value.param == "file"
 
 
-@given(st.text(max_size=300))
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=100) | st.text(min_size=250, max_size=300))
 def test_a_kept_name_never_leaves_its_folder(sent: str) -> None:
     try:
         name = base_name(sent)

@@ -1,23 +1,26 @@
 """The ingest's logic, whatever runs its stages."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from cluster.documents import Chunk, Document, EmbedderIdentity
 from cluster.errors import EngineFailure, Unavailable
 from cluster.stores.document_states import State
-from cluster.types import Document, EmbedderIdentity
-from pipelines.documents import pipeline
+from pipelines.documents import pipeline, stages
 from pipelines.documents import scan as scanning
-from pipelines.documents.pipeline import Labels
+from pipelines.documents.chunk_files import write_chunks
+from pipelines.documents.labels import Labels
+from pipelines.documents.run_folders import ABANDONED_S
 from pipelines.documents.selection import Selected
-from pipelines.documents.stages import SLICE_CHUNKS
 from tests.unit.documents.house import House, Store
 from tests.unit.documents.pdfs import pdf
 
 SLICES = 3
+SLICE_CHUNKS = 16  # here, so that a document of three slices is a small one
 
 
 @pytest.fixture
@@ -25,8 +28,19 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "SLICE_CHUNKS", SLICE_CHUNKS)
+
+
 def long_text(words: int = 16 * SLICE_CHUNKS * SLICES) -> str:
     return " ".join(f"w{number}" for number in range(words))
+
+
+def chunk(document: str) -> Chunk:
+    return Chunk(
+        id=f"{document}-0", document_id=document, source="x", ordinal=0, start=0, end=1, text="x", tokens=1
+    )
 
 
 def test_stores_each_kind_of_document_with_what_is_known_of_it(house: House) -> None:
@@ -42,8 +56,8 @@ def test_stores_each_kind_of_document_with_what_is_known_of_it(house: House) -> 
 
 
 def test_documents_that_are_small_share_a_slice(house: House) -> None:
-    house.ingest(*(house.write(f"{number}.txt", f"words {number}") for number in range(20)))
-    assert [each["count"] for each in house.near.slices] == [20]
+    house.ingest(*(house.write(f"{number}.txt", f"words {number}") for number in range(10)))
+    assert [each["count"] for each in house.near.slices] == [10]
     assert house.store.asked["upsert"] == house.store.asked["publish"] == 1
 
 
@@ -291,3 +305,15 @@ def test_chunk_files_of_runs_killed_long_ago_are_removed(house: House) -> None:
     os.utime(old, (1, 1))
     house.ingest(house.write("a.txt", "words"))
     assert not old.exists()
+
+
+def test_a_run_reclaims_what_no_living_run_is_working_on(house: House) -> None:
+    other, killed = (house.home / "runs" / name for name in ("other", "killed"))
+    for number, run in enumerate((other, killed)):
+        write_chunks(run, [chunk(f"document {number}")])
+    house.now = time.time() + 10
+    os.utime(killed, (house.now - ABANDONED_S - 1,) * 2)
+    house.ingest(house.write("a.txt", "words"))
+    assert house.store.reclaimed == (house.now - ABANDONED_S, ("document 0",))
+    house.ingest(house.write("a.txt", "words"))
+    assert house.store.asked["reclaim"] == 1

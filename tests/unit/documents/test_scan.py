@@ -8,8 +8,9 @@ import pytest
 
 from cluster.stores.document_states import DocumentState
 from pipelines.documents import scan as module
-from pipelines.documents.scan import SETTLED_S, Scanned, scan
+from pipelines.documents.scan import Scanned, scan
 from pipelines.documents.selection import Selected
+from pipelines.documents.stamp import SETTLED_S
 
 LATER = 1e12  # of the clock: every file is old by then
 

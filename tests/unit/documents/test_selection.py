@@ -17,11 +17,18 @@ def library(tmp_path: Path) -> Path:
 
 
 def sources(*paths: Path, folders: list[Path]) -> list[str]:
-    return [file.source for file in select(paths, [str(folder) for folder in folders])]
+    return [file.source for file in select(paths, [str(folder) for folder in folders]).files]
 
 
 def test_a_folder_is_searched_and_what_is_hidden_or_of_another_type_is_left_out(library: Path) -> None:
     assert sources(library / "docs", folders=[library]) == ["docs/a.txt", "docs/deep/b.md"]
+
+
+def test_files_of_other_kinds_in_folders_are_counted_by_their_ending(library: Path) -> None:
+    for name in ("docs/d.PNG", "docs/deep/Makefile"):
+        (library / name).write_text("text")
+    chosen = select([library / "docs", library / "docs/deep"], [str(library)])
+    assert chosen.left_out == {".png": 2, "no ending": 1}
 
 
 def test_sources_are_below_the_common_parent_of_the_allowed_folders(library: Path) -> None:
@@ -61,13 +68,21 @@ def test_a_missing_path_and_a_folder_with_nothing_to_read_are_named(library: Pat
 
 def test_a_folder_with_nothing_to_read_may_be_what_is_wanted(library: Path) -> None:
     (library / "empty").mkdir()
-    assert select([library / "empty"], [str(library)], allow_empty=True) == ()
+    assert select([library / "empty"], [str(library)], allow_empty=True).files == ()
 
 
 def test_a_name_that_is_no_utf8_is_shown_as_nearly_as_can_be_and_opens(library: Path) -> None:
     odd = os.fsencode(library / "docs") + b"/no_utf8_\xff.txt"
     with open(odd, "w") as file:  # noqa: PTH123 - a Path takes no bytes
         file.write("text")
-    (found,) = (file for file in select([library / "docs"], [str(library)]) if "no_utf8" in file.source)
+    (found,) = (file for file in select([library / "docs"], [str(library)]).files if "no_utf8" in file.source)
     assert found.source == "docs/no_utf8_\ufffd.txt"
     assert Path(found.path).read_text() == "text"
+
+
+def test_a_link_is_read_by_its_own_name(library: Path) -> None:
+    (library / "docs/blob").write_text("text")
+    (library / "docs/linked.txt").symlink_to(library / "docs/blob")
+    chosen = select([library / "docs"], [str(library)])
+    assert "docs/blob" in [file.source for file in chosen.files]
+    assert chosen.left_out == {".png": 1, "no ending": 1}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cluster.documents import Chunk, EmbedderIdentity
 from cluster.errors import Unavailable
-from cluster.types import Chunk, EmbedderIdentity
 from pipelines.documents.chunk_files import read_chunks, write_chunks
 from pipelines.documents.embedders import LocalEmbedder, TooLargeToSend
 from pipelines.documents.parsed import ParsedDocument

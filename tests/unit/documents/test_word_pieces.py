@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from cluster.documents import Chunk
 from cluster.settings.pipelines import DocumentSettings
-from cluster.types import Chunk
-from pipelines.documents.chunker import BLOCK_CHARACTERS, cut
+from pipelines.documents import chunker
+from pipelines.documents.chunker import cut
 from pipelines.documents.parsed import ParsedDocument, Section
 
 CONTEXT = 256
@@ -63,8 +64,10 @@ def test_every_word_is_in_a_chunk_that_fits(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("unit", ["word ", "日本", "a", "a_b", "\u200b"])
-def test_text_over_many_blocks_is_cut_as_exactly(unit: str) -> None:
-    check(f"begin {unit * (2 * BLOCK_CHARACTERS // len(unit) + 5)} end", size=64)
+def test_text_over_many_blocks_is_cut_as_exactly(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = 1024
+    monkeypatch.setattr(chunker, "BLOCK_CHARACTERS", block)
+    check(f"begin {unit * (2 * block // len(unit) + 5)} end", size=64)
 
 
 def test_text_without_seams_fills_its_chunks() -> None:
