@@ -9,8 +9,11 @@ from pathlib import Path
 from cluster.runtime.lifecycle import connect
 
 
-def become_driver(home: Path) -> None:
-    """Connect to the home's cluster. Raises NotRunning or StaleCluster."""
+def become_driver(home: Path, *, data: bool = True) -> None:
+    """Connect to the home's cluster. data: whether Ray Data will be used; a second of imports goes with it.
+
+    Raises NotRunning or StaleCluster.
+    """
     # Ray's C++ core writes to stderr whatever Python's loggers say, and warns of each restartable actor.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # When Ctrl-C has shut Ray down, Ray Data's thread must fail, and not start a Ray of its own.
@@ -18,13 +21,20 @@ def become_driver(home: Path) -> None:
     with _muted(2):  # it also tells there that it was told to be silent
         connect(home)
     from ray import serve  # noqa: F401 - importing it configures its logger, which is then told to be quiet
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    if data:
+        quiet_data()
+
+
+def quiet_data() -> None:
+    """Ray Data without bars and notices of its own."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    for name in ("ray.serve", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from pipelines.batches.check import check_input
 from pipelines.batches.ending import LEFT_OUT, write_files
 from pipelines.batches.folder import Answered, BatchFolder, Standing
 from pipelines.batches.line import Line, Problem, Rules, raw_lines, read_line
-from pipelines.sweeps.block import FLUSH_S, BlockWriter
+from pipelines.sweeps.block_writer import FLUSH_S, BlockWriter
 from pipelines.sweeps.width import Width
 
 POLL_S = 1.0  # between two looks at whether it is cancelled, expired or another's: what a cancel takes at most

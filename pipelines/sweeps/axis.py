@@ -1,11 +1,12 @@
-"""The values that one parameter of a sweep takes: listed, or stepped from a least to a greatest.
+"""The values that one parameter of a sweep takes: listed, stepped from a least to a greatest, or other choices.
 
 A range is never expanded to be counted, and its values carry no float dust: 0.1 to 1.0 by 0.1 is ten values,
 each of them the float that a person would have written.
 """
 
+import json
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -96,7 +97,28 @@ class Stepped:
         return {"min": self.least, "max": self.most, "step": self.step}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """Values that are no numbers, each as JSON has it: texts, lists, objects, true and false."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def count(self) -> int:
+        """How many values."""
+        return len(self.values)
+
+    def at(self, index: int) -> Any:
+        """The value at a place from 0."""
+        return self.values[index]
+
+    def dump(self) -> Any:
+        """As it is written in a spec."""
+        return list(self.values)
+
+
 Axis = Listed | Stepped
+AnyAxis = Listed | Stepped | Choices
 
 
 def read_axis(given: object, bounds: Bounds) -> Axis:
@@ -112,6 +134,20 @@ def read_axis(given: object, bounds: Bounds) -> Axis:
     if twice is not None:
         raise ValueError(f"holds {twice!r} twice; repeats run a cell again")
     return Listed(values=values)
+
+
+def read_choices(given: object, check: Callable[[Any], Any]) -> Choices:
+    """A value, or a list of values; a value that is itself a list stands in a list. check: of one value.
+
+    Raises ValueError saying what would be right.
+    """
+    if isinstance(given, Choices):
+        return given
+    values = tuple(check(value) for value in (given if isinstance(given, list | tuple) else (given,)))
+    twice = repeated(json.dumps(value, sort_keys=True) for value in values)
+    if twice is not None:
+        raise ValueError(f"holds {twice} twice; repeats run a cell again")
+    return Choices(values=values)
 
 
 def repeated(values: Iterable[Value]) -> Value | None:
@@ -136,6 +172,10 @@ def _stepped(given: Mapping[Any, Any], bounds: Bounds) -> Stepped:
         raise ValueError(f"step should be a {'whole ' if bounds.whole else ''}number above 0; got {step!r}")
     if least > most:
         raise ValueError(f"min ({least:g}) is above max ({most:g})")
+    if not bounds.whole and step < most - least and (least + step == least or most - step == most):
+        raise ValueError(f"step ({step:g}) is too small: the values from {least:g} to {most:g} would not differ")
+    # 1.0 and 1 are one step: a run is named by how its spec is written out.
+    step = int(step) if step == int(step) else step
     return Stepped(least=least, most=most, step=step, whole=bounds.whole)
 
 

@@ -6,24 +6,25 @@ The database says what the API shows; the rows are in the run's folder as for an
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cluster.errors import DatabaseAway, HeliostatError
 from cluster.settings.tree import Settings
 from cluster.stores.database import open_database
-from cluster.stores.experiments import COMPLETED, FAILED, Experiment, Experiments, Standing
+from cluster.stores.experiments import CANCELLED, COMPLETED, FAILED, Experiment, Experiments, Standing
 from pipelines.driver import become_driver
 from pipelines.sweeps.display import ProgressDisplay
 from pipelines.sweeps.run import Outcome, Target, run_sweep
 from pipelines.sweeps.spec import read_spec
 from pipelines.sweeps.tally import Progress
 
-NOTE_S = 1.0  # between two writes of the progress
+NOTE_S = 0.15  # between two writes of the progress: less than between two looks, so that each is told
 ERROR_LENGTH = 2000
 
 
 class Bookkeeper:
-    """Writes a sweep's progress to its experiment, not more often than once a second."""
+    """Writes a sweep's progress to its experiment, a few times a second at most."""
 
     def __init__(self, experiments: Experiments, experiment: Experiment) -> None:
         self._experiments = experiments
@@ -69,7 +70,8 @@ def run_batch(experiment_id: int, settings: Settings, target: Target) -> Outcome
                 books.note(progress)
                 display.show(progress)
 
-            outcome = run_sweep(read_spec(json.loads(experiment.spec)), target, watch)
+            own = replace(target, owner=experiment.owner)
+            outcome = run_sweep(read_spec(json.loads(experiment.spec)), own, watch, say=display.say)
     except HeliostatError as error:
         books.finish(FAILED, error.line())
         raise
@@ -79,7 +81,10 @@ def run_batch(experiment_id: int, settings: Settings, target: Target) -> Outcome
     except BaseException as error:
         books.finish(FAILED, f"{type(error).__name__}: {error}")
         raise
-    if outcome.failed == outcome.total:
+    if outcome.ended is not None:
+        reason = f": {outcome.ended.reason}" if outcome.ended.reason else ""
+        books.finish(CANCELLED, f"{outcome.ended.status}{reason}; start it again to go on")
+    elif outcome.failed == outcome.total:
         books.finish(FAILED, f"all {outcome.total} cells failed; `sweep show {outcome.run.id}` has the rows")
     else:
         books.finish(COMPLETED)

@@ -1,5 +1,6 @@
 """A sweep on a terminal: its plan, a live bar or plain lines, and the table at the end."""
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from rich.table import Table
 
 from cluster.stores.runs import Run
 from pipelines.analysis.summaries import Summary
-from pipelines.sweeps.axis import Axis
+from pipelines.sweeps.axis import AnyAxis, Choices
+from pipelines.sweeps.estimate import Estimate
 from pipelines.sweeps.plan import Plan
 
 if TYPE_CHECKING:
@@ -24,28 +26,57 @@ REPEAT_S = 5.0  # between two plain lines
 SHOWN_VALUES = 6
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """What is going to run, and what is odd about it."""
+def plan_lines(plan: Plan, estimated: Estimate) -> list[str]:
+    """What is going to run, what it will take, and what is odd about it."""
     spec = plan.spec
+    listed = plan.space.listed
     lines = [
         f"sweep {spec.name!r} [{plan.run_id}]: {plan.total:,} cells",
         f"  models: {', '.join(spec.models)}",
         f"  prompts: {len(spec.prompts):,}",
+        *([f"  configurations: {len(listed):,}, listed"] if listed is not None else []),
         *(f"  {name}: {_values(axis)}" for name, axis in plan.axes.items()),
         f"  repeats: {spec.repeats}, seeds: {'one for each cell' if spec.seeds else 'none'}",
+        *([f"  greedy anchors: {plan.anchors:,}"] if plan.anchors else []),
+        *(
+            [f"  sample: {spec.sample.kind}, {plan.configurations:,} of {plan.space.grid:,} combinations"]
+            if spec.sample
+            else []
+        ),
+        f"  prompts' tokens: about {estimated.prompt_tokens:,}",
     ]
     most = plan.max_tokens
     lines.append(
         f"  answers: {most:,} tokens at most" if most is not None else "  answers: as long as fits the context"
     )
-    return lines + [f"  note: {note}" for note in plan.notes()]
+    return lines + _taken(estimated) + [f"  note: {note}" for note in estimated.notes]
 
 
-def _values(axis: Axis) -> str:
-    shown = ", ".join(f"{axis.at(place):g}" for place in range(min(axis.count, SHOWN_VALUES)))
-    return (
-        shown if axis.count <= SHOWN_VALUES else f"{shown}, … {axis.at(axis.count - 1):g} ({axis.count:,} values)"
-    )
+def _taken(estimated: Estimate) -> list[str]:
+    lines = []
+    if estimated.seconds is not None:
+        lines.append(f"  time: about {duration(estimated.seconds)}, at the speed of the last run of these models")
+    if estimated.cost_usd is not None:
+        lines.append(f"  cost: ${estimated.cost_usd:,.2f} at most")
+    if estimated.smallest_effect is not None:
+        effect = estimated.smallest_effect
+        lines.append(f"  detectable: differences from {effect:.2f} standard deviations between prompts on")
+    else:
+        lines.append(f"  detectable: nothing; {estimated.effect_note}")
+    return lines
+
+
+def _values(axis: AnyAxis) -> str:
+    shown = ", ".join(_value(axis, place) for place in range(min(axis.count, SHOWN_VALUES)))
+    if axis.count <= SHOWN_VALUES:
+        return shown
+    return f"{shown}, … {_value(axis, axis.count - 1)} ({axis.count:,} values)"
+
+
+def _value(axis: AnyAxis, place: int) -> str:
+    if isinstance(axis, Choices):
+        return json.dumps(axis.at(place), ensure_ascii=False)
+    return f"{axis.at(place):g}"
 
 
 class ProgressDisplay:
@@ -56,6 +87,7 @@ class ProgressDisplay:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._last = (-REPEAT_S, -1)
+        self._said = -REPEAT_S
 
     def __enter__(self) -> "ProgressDisplay":
         if self._stream.isatty():
@@ -71,6 +103,17 @@ class ProgressDisplay:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Tell in a line what is done before the first cell; plain ones come every few seconds."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=text)
+            return
+        now = time.monotonic()
+        if now - self._said >= REPEAT_S:
+            self._said = now
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def show(self, progress: "Progress") -> None:
         """Draw the figures; plain lines come every few seconds, and for the last cell."""
@@ -110,7 +153,7 @@ def duration(seconds: float) -> str:
 def show_table(summaries: Sequence[Summary], console: Console) -> None:
     """One line a configuration; a parameter with one value in all lines has no column."""
     names = list(dict.fromkeys(name for summary in summaries for name in summary.parameters))
-    varying = [name for name in names if len({summary.parameters.get(name) for summary in summaries}) > 1]
+    varying = [name for name in names if len({_number(summary.parameters.get(name)) for summary in summaries}) > 1]
     metric = next((summary.metric for summary in summaries if summary.metric), "completeness")
     table = Table("model", *varying, "n", "errors", metric, "tokens", "TTFT p50 ms", "latency p50 ms")
     for column in table.columns[1:]:
@@ -128,11 +171,17 @@ def show_table(summaries: Sequence[Summary], console: Console) -> None:
 
 def show_runs(rows: Sequence[dict[str, Any]], console: Console) -> None:
     """Stored runs, the newest first."""
-    table = Table("id", "name", "models", "cells", "errors", "created")
+    table = Table("id", "name", "models", "status", "cells", "errors", "created")
     for row in rows:
-        cells = f"{row['done']}/{row['total']}"
+        done, total, errors = ("–" if row[name] is None else str(row[name]) for name in ("done", "total", "errors"))
         table.add_row(
-            row["id"], escape(row["name"]), ", ".join(row["models"]), cells, str(row["errors"]), row["created"]
+            row["id"],
+            escape(row["name"]),
+            ", ".join(row["models"]),
+            row["status"],
+            f"{done}/{total}",
+            errors,
+            row["created"] or "–",
         )
     console.print(table)
 
@@ -147,4 +196,6 @@ def _measures(summary: Summary) -> tuple[float | None, ...]:
 
 
 def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:g}"
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, int | float) else escape(json.dumps(value, ensure_ascii=False))

@@ -6,99 +6,49 @@ Two shapes are read: ours, and the one of the experiments API (`prompt`, `model`
 
 import json
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property
+from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from cluster import yaml_text
 from cluster.errors import BadRequest
-from pipelines.sweeps.axis import Axis, Bounds, read_axis, repeated
+from pipelines.sweeps.axis import repeated
+from pipelines.sweeps.budget import Budget, Moment, Price
+from pipelines.sweeps.configurations import RETRIEVAL, Configurations
+from pipelines.sweeps.constraints import Constraint, unknown_name
+from pipelines.sweeps.cuts import check_cuts, cuts_of
+from pipelines.sweeps.parameters import LIMITS, Parameters
+from pipelines.sweeps.prompts import Prompt, text_of, written_out
+from pipelines.sweeps.retrieval import RetrievalAxes
+from pipelines.sweeps.sample import Sample
+from pipelines.sweeps.scoring_spec import JUDGED, JudgeSpec, Weights, check_scorers
+from pipelines.sweeps.stopping import StopWhen, check_stop
+from pipelines.sweeps.strict import Strict
 
 BATCH_KEYS = frozenset({"prompt", "model", "parameter_ranges", "response_count"})
 MAX_REPEATS = 10**12  # above any plan that may run, so that the plan's own limit is what answers
 NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
 MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
-
-
-class Strict(BaseModel):
-    """Base of specs: no unknown key, no coercion, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
-
-
-def _axis(bounds: Bounds) -> Any:
-    number = {"type": "integer" if bounds.whole else "number", "maximum": bounds.most}
-    if bounds.least is not None:
-        number["minimum"] = bounds.least
-    if bounds.above is not None:
-        number["exclusiveMinimum"] = bounds.above
-    stepped = {
-        "type": "object",
-        "properties": {"min": number, "max": number, "step": {"type": number["type"], "exclusiveMinimum": 0}},
-        "required": ["min", "max", "step"],
-        "additionalProperties": False,
+NOT_ASKED = frozenset(
+    {
+        "name",
+        "description",
+        "budget",
+        "prices",
+        "deadline",
+        "deadline_s",
+        "scorers",
+        "weights",
+        "judge",
+        "stop_when",
     }
-    return Annotated[
-        Axis | None,
-        PlainValidator(partial(_read, bounds=bounds)),
-        PlainSerializer(_dump),
-        WithJsonSchema({"anyOf": [number, {"type": "array", "items": number}, stepped]}),
-    ]
-
-
-def _read(given: object, bounds: Bounds) -> Axis | None:
-    return None if given is None else read_axis(given, bounds)
-
-
-def _dump(axis: Axis | None) -> Any:
-    return None if axis is None else axis.dump()
-
-
-_PENALTY = Bounds(least=-2, most=2)
-
-
-class Parameters(Strict):
-    """Sampling parameters, each one value, a list, or `{min, max, step}` with both ends included.
-
-    One that is not named is left to the model. max_tokens: tokens of an answer at most.
-    """
-
-    temperature: _axis(Bounds(least=0, most=2)) = None  # type: ignore[valid-type]  # built by a function
-    top_p: _axis(Bounds(above=0, most=1)) = None  # type: ignore[valid-type]
-    max_tokens: _axis(Bounds(whole=True, least=1, most=1_000_000)) = None  # type: ignore[valid-type]
-    frequency_penalty: _axis(_PENALTY) = None  # type: ignore[valid-type]
-    presence_penalty: _axis(_PENALTY) = None  # type: ignore[valid-type]
-    repetition_penalty: _axis(Bounds(above=0, most=10)) = None  # type: ignore[valid-type]
-    top_k: _axis(Bounds(whole=True, least=-1, most=1_000_000)) = None  # type: ignore[valid-type]
-    min_p: _axis(Bounds(least=0, most=1)) = None  # type: ignore[valid-type]
-    min_tokens: _axis(Bounds(whole=True, least=0, most=1_000_000)) = None  # type: ignore[valid-type]
-
-    @property
-    def axes(self) -> dict[str, Axis]:
-        """The parameters that were named, in a fixed order."""
-        found = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: axis for name, axis in found if axis is not None}
-
-
-class Prompt(Strict):
-    """One prompt. id: how tables call it; p1, p2, … where none is given. system: instructions before it."""
-
-    text: str = Field(min_length=1)
-    id: str | None = Field(None, min_length=1, max_length=200)
-    system: str | None = None
+)
+"""What a spec says that changes no cell: a run is the same with and without."""
 
 
 def _prompt(given: object) -> object:
@@ -112,7 +62,11 @@ Prompts = tuple[Annotated[Prompt, BeforeValidator(_prompt)], ...]
 
 
 class SweepSpec(Strict):
-    """A sweep. repeats: how often each combination runs. seeds: whether each cell sends a seed of its own."""
+    """A sweep; docs/sweeps.md says what each key does.
+
+    repeats: how often each combination runs. seeds: whether each cell sends a seed of its own. greedy_anchor: one
+    more cell for each prompt and model, at temperature 0; without, the cells are the combinations times repeats.
+    """
 
     name: Name
     description: Description = ""
@@ -121,6 +75,19 @@ class SweepSpec(Strict):
     parameters: Parameters = Parameters()
     repeats: int = Field(1, ge=0, le=MAX_REPEATS)
     seeds: bool = True
+    greedy_anchor: bool = False
+    configurations: Annotated[tuple[Parameters, ...], Field(min_length=1)] | None = None
+    retrieval: RetrievalAxes | None = None
+    sample: Sample | None = None
+    constraints: Annotated[tuple[Constraint, ...], Field(min_length=1)] | None = None
+    scorers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    weights: Weights | None = None
+    judge: JudgeSpec | None = None
+    stop_when: StopWhen | None = None
+    prices: dict[Model, Price] | None = None
+    budget: Budget | None = None
+    deadline: Moment | None = None
+    deadline_s: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -134,6 +101,56 @@ class SweepSpec(Strict):
                 raise ValueError(f"the {what} {str(shown)[:60]!r} is given twice; repeats run a cell again")
         return self
 
+    @model_validator(mode="after")
+    def _combined(self) -> Self:
+        if self.configurations is not None:
+            self._check_listed()
+        known = {*self.space.axes, *chain.from_iterable(self.space.listed or ())}
+        strange = unknown_name(self.constraints or (), known)
+        if strange is not None:
+            raise ValueError(
+                f"constraints look at {strange!r}, which nothing sets; set are: {', '.join(sorted(known))}"
+            )
+        check_cuts(cuts_of(self.space))
+        return self
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.budget is not None and self.budget.max_cost_usd is not None:
+            unpriced = [model for model in self.models if model not in (self.prices or {})]
+            if unpriced:
+                raise ValueError(f"budget.max_cost_usd needs the price of {unpriced[0]}: prices names none")
+        check_scorers(self.scorers, self.weights, self.judge)
+        if self.stop_when is not None:
+            check_stop(
+                self.stop_when,
+                prompts=len(self.prompts),
+                repeats=self.repeats,
+                scorers=self.scorers,
+                judged=self.judge is not None,
+            )
+        return self
+
+    @cached_property
+    def space(self) -> Configurations:
+        """What is asked of each model and prompt."""
+        axes = {} if self.configurations is not None else dict(self.parameters.axes)
+        if self.retrieval is not None:
+            axes |= {RETRIEVAL + name: axis for name, axis in self.retrieval.axes.items()}
+        listed = None
+        if self.configurations is not None:
+            fixed = {name: axis.at(0) for name, axis in self.parameters.axes.items()}
+            own = ({name: axis.at(0) for name, axis in one.axes.items()} for one in self.configurations)
+            listed = [{**fixed, **one} for one in own]
+        return Configurations(axes=axes, listed=listed, sample=self.sample, constraints=self.constraints or ())
+
+    @cached_property
+    def sent(self) -> tuple[str, ...]:
+        """The names of all parameters that some cell sends, `seed` aside."""
+        names = [name for name in self.space.axes if not name.startswith(RETRIEVAL)]
+        greedy = ["temperature"] if self.greedy_anchor else []
+        return tuple(dict.fromkeys(chain(chain.from_iterable(self.space.listed or ()), names, greedy)))
+
     @property
     def named_prompts(self) -> tuple[Prompt, ...]:
         """The prompts, each with an id."""
@@ -145,6 +162,42 @@ class SweepSpec(Strict):
     def canonical(self) -> str:
         """The spec as JSON that `read_spec` reads again: the same text for the same spec."""
         return json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, ensure_ascii=False)
+
+    @property
+    def scored_by(self) -> str:
+        """Hash of what decides the scores of the stored answers: two specs that agree score alike."""
+        said = self.model_dump(mode="json", include={"scorers", "weights", "judge"})
+        return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def judged_by(self, judge: JudgeSpec) -> "SweepSpec":
+        """The same with another judge; its cells are the same."""
+        named = self.scorers is None or JUDGED in self.scorers
+        scorers = self.scorers if named or self.scorers is None else (*self.scorers, JUDGED)
+        return self.model_copy(update={"judge": judge, "scorers": scorers})
+
+    def asked(self) -> dict[str, Any]:
+        """What decides the cells: two specs that ask the same are one run."""
+        said = self.model_dump(mode="json", exclude_none=True, exclude=set(NOT_ASKED))
+        if not self.greedy_anchor:
+            del said["greedy_anchor"]  # runs of before there was one keep their names
+        return said
+
+    def _check_listed(self) -> None:
+        assert self.configurations is not None
+        if self.sample is not None and self.sample.kind != "grid":
+            raise ValueError("configurations are listed one by one; leave sample out")
+        for what, one in (
+            ("parameters", self.parameters),
+            *((f"configurations[{n}]", one) for n, one in enumerate(self.configurations)),
+        ):
+            for name, axis in one.axes.items():
+                if axis.count != 1:
+                    raise ValueError(f"{what}.{name} has {axis.count} values; beside configurations each has one")
+        assert self.space.listed is not None
+        if any(one.keys() >= set(LIMITS) for one in self.space.listed):
+            raise ValueError(f"{' and '.join(LIMITS)} are two names of one limit: name one")
+        if (twice := repeated(json.dumps(one, sort_keys=True) for one in self.space.listed)) is not None:
+            raise ValueError(f"the configuration {twice} is given twice; repeats run a cell again")
 
 
 class BatchSpec(Strict):
@@ -171,16 +224,32 @@ class BatchSpec(Strict):
         )
 
 
+INSIDE: dict[str, type[Strict]] = {
+    "parameters": Parameters,
+    "parameter_ranges": Parameters,
+    "configurations": Parameters,
+    "prompts": Prompt,
+    "retrieval": RetrievalAxes,
+    "sample": Sample,
+    "constraints": Constraint,
+    "prices": Price,
+    "budget": Budget,
+    "judge": JudgeSpec,
+    "stop_when": StopWhen,
+}
+"""What stands under a spec's keys: whose keys an error lists."""
+
+
 def load_spec(path: Path) -> SweepSpec:
     """A spec from a YAML or JSON file. Raises BadRequest naming file and key."""
-    text = _text(path)
+    text = text_of(path)
     try:
         data = from_json(text, allow_inf_nan=False) if path.suffix == ".json" else yaml_text.load(text)
     except ValueError as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise BadRequest(f"{path}: not {kind}: {' '.join(str(error).split())}") from None
-    if isinstance(data, dict) and isinstance(data.get("prompts"), dict):
-        data = {**data, "prompts": _prompts_of_file(data["prompts"], path)}
+    if isinstance(data, dict):
+        data = {**data, **({"prompts": written_out(data["prompts"], path)} if "prompts" in data else {})}
     return read_spec(data, origin=f"{path}: ")
 
 
@@ -190,6 +259,8 @@ def read_spec(data: object, *, origin: str = "") -> SweepSpec:
         raise BadRequest(f"{origin}not a mapping", hint="keys such as name, models, prompts, parameters")
     if BATCH_KEYS & data.keys():
         return _validated(BatchSpec, data, origin).spec()
+    if "prompts" in data:
+        data = {**data, "prompts": written_out(data["prompts"], None)}
     return _validated(SweepSpec, data, origin)
 
 
@@ -200,6 +271,8 @@ def _validated(kind: type[Kind], data: Mapping[str, Any], origin: str) -> Kind:
     try:
         # By way of JSON: strict models take a JSON array for a tuple, and YAML's dates become text.
         return kind.model_validate_json(json.dumps(data, default=str))
+    except BadRequest as error:  # of what a spec is made of, with its own `param`
+        raise BadRequest(f"{origin}{error.message}", hint=error.hint, param=error.param) from None
     except ValidationError as error:
         raise _explain(kind, error, origin) from None
     except ValueError as error:  # a lone surrogate, or a circular anchor in YAML
@@ -215,12 +288,7 @@ def _explain(kind: type[Strict], error: ValidationError, origin: str) -> BadRequ
     for part in first["loc"]:
         param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else str(part)
     if first["type"] == "extra_forbidden":
-        inside: dict[str, type[Strict]] = {
-            "parameters": Parameters,
-            "parameter_ranges": Parameters,
-            "prompts": Prompt,
-        }
-        known = inside.get(str(first["loc"][0]), kind) if len(first["loc"]) > 1 else kind
+        known = INSIDE.get(str(first["loc"][0]), kind) if len(first["loc"]) > 1 else kind
         message, hint = "unknown key", f"known keys: {', '.join(sorted(known.model_fields))}"
     elif first["type"] == "missing":
         message, hint = "missing", "this key is required"
@@ -230,32 +298,3 @@ def _explain(kind: type[Strict], error: ValidationError, origin: str) -> BadRequ
         hint = f"got {got}" if len(got) <= 60 and first["type"] != "value_error" else None
     where = f"{origin}{param}: " if param else origin
     return BadRequest(f"{where}{message}", hint=hint, param=param or None)
-
-
-def _prompts_of_file(given: Mapping[str, Any], spec: Path) -> list[Any]:
-    """Prompts of `{file: …}`, relative to the spec: JSONL of texts or prompt objects, or a line of text each."""
-    name = given.get("file")
-    if set(given) != {"file"} or not isinstance(name, str):
-        raise BadRequest(f"{spec}: prompts: a list, or one key `file`", hint="file: prompts.jsonl", param="prompts")
-    path = spec.parent / name
-    lines = [line for line in _text(path).splitlines() if line.strip()]
-    if path.suffix != ".jsonl":
-        return [line.strip() for line in lines]
-    prompts = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            prompts.append(from_json(line, allow_inf_nan=False))
-        except ValueError as error:
-            raise BadRequest(f"{path}: line {number} is not JSON: {error}", param="prompts.file") from None
-    return prompts
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.is_char_device():  # one that never ends, as /dev/zero in somebody else's spec
-            raise BadRequest(f"{path}: not a file", hint="name a text file")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BadRequest(f"{path}: no such file", hint="configs/sweeps/demo.yaml is a working example") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path}: cannot be read: {error}") from None

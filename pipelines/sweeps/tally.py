@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipelines.sweeps.score import COMPLETENESS
+from pipelines.sweeps.scoring.completeness import COMPLETENESS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,10 @@ COLUMNS = (
     "top_p",
     "max_tokens",
     "parameters",
+    "prompt_tokens",
     "completion_tokens",
+    "cost",
+    "greedy",
     "started",
     "completeness",
     "error_code",
@@ -53,13 +56,18 @@ class Progress:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts the rows of a run. total: planned cells."""
+    """Counts the rows of a run. total: planned cells.
+
+    spent_tokens, cost: of all rows that were counted, prompts and answers; cost in US dollars.
+    """
 
     total: int
     done: int = 0
     failed: int = 0
     ran: int = 0
     tokens: int = 0
+    spent_tokens: int = 0
+    cost: float = 0.0
     first: datetime | None = None
     current: dict[str, Any] | None = None
     _scores: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -117,7 +125,9 @@ class Tally:
     def _count(self, row: Mapping[str, Any]) -> None:
         self.done += 1
         self.failed += row["error_code"] is not None
-        if row["completeness"] is not None:
+        self.spent_tokens += (row["prompt_tokens"] or 0) + (row["completion_tokens"] or 0)
+        self.cost += row["cost"] or 0.0
+        if row["completeness"] is not None and not row["greedy"]:  # an anchor is of no configuration
             key = json.dumps([row["model"], parameters_of(row)])
             count, total = self._scores.get(key, (0, 0.0))
             self._scores[key] = (count + 1, total + row["completeness"])

@@ -57,6 +57,9 @@ def test_a_range_is_what_a_person_would_write_down(first: int, more: int, step: 
         ({"min": 0, "max": 1}, "step is missing"),
         ({"min": 0, "max": 1, "step": 0.1, "stop": 1}, "unknown key 'stop'"),
         (float("nan"), "from 0 to 2"),
+        ({"min": 0, "max": 1, "step": -0.1}, "above 0"),
+        ({"min": 0, "max": float("nan"), "step": 0.1}, "from 0 to 2"),
+        ({"min": 1, "max": 1.5, "step": 1e-17}, "too small"),
     ],
 )
 def test_what_is_no_axis_is_refused_with_what_would_be(given: object, said: str) -> None:

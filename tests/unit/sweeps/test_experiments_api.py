@@ -12,7 +12,8 @@ from cluster.config import resolve
 from cluster.errors import ClusterError, NotFound
 from cluster.stores.database import now, open_database
 from cluster.stores.experiments import COMPLETED, Experiments, Standing
-from deployments.gateway import errors, experiments
+from deployments.gateway import errors
+from deployments.gateway.lab import batches
 from deployments.gateway.surface import take
 from tests.unit.sweeps.test_spec import BATCH, SPEC
 
@@ -62,7 +63,7 @@ async def api(jobs: Jobs, database: Engine) -> AsyncIterator[httpx.AsyncClient]:
     settings = resolve({"models": [{"id": "gpt-4", "engine": {"kind": "scripted"}}]}, {})
     app = FastAPI()
     errors.install(app)
-    take(app, experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
+    take(app, batches.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/experiments") as client:
         yield client
@@ -94,6 +95,21 @@ async def test_a_batch_is_created_in_the_agreed_shape(api: httpx.AsyncClient) ->
     assert answer["estimated_duration"] is None  # nothing has run here yet, so nobody knows
     assert answer["created_at"].endswith("Z")
     assert isinstance(answer["id"], int)
+
+
+async def test_sizes_of_chunks_are_axes_and_impossible_ones_are_named(api: httpx.AsyncClient) -> None:
+    spec = {"name": "sizes", "models": ["gpt-4"], "prompts": ["Why?"]}
+    good = {**spec, "retrieval": {"chunk_tokens": [32, 64], "chunk_overlap": [0, 8]}}
+    planned = (await api.post("/batch/plan", json=good)).json()
+    assert planned["total_combinations"] == 4
+    for retrieval, param in (
+        ({"chunk_tokens": [16, 64], "chunk_overlap": 16}, "retrieval.chunk_overlap"),
+        ({"chunk_tokens": [16, 64]}, "retrieval.chunk_overlap"),  # the config's is 16
+        ({"chunk_tokens": 8}, "retrieval.chunk_tokens"),
+    ):
+        for route in ("/batch", "/batch/plan"):
+            refused = await api.post(route, json={**spec, "retrieval": retrieval})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
 
 
 async def test_the_duration_is_estimated_from_what_ran_before(api: httpx.AsyncClient, store: Experiments) -> None:

@@ -1,6 +1,7 @@
 """Experiments are their owner's, and admins'."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,11 +12,14 @@ from sqlalchemy import Engine, text
 from cluster.config import resolve
 from cluster.stores.database import open_database
 from cluster.stores.experiments import Experiments
-from deployments.gateway import errors, experiments
+from deployments.gateway import errors
+from deployments.gateway.lab import batches
 from deployments.gateway.principal import Principal, Role
 from deployments.gateway.surface import take
 from tests.unit.gateway.limits.conftest import Known
+from tests.unit.sweeps.driving import House
 from tests.unit.sweeps.test_experiments_api import Jobs, database, jobs  # noqa: F401 - fixtures
+from tests.unit.sweeps.test_session import SPEC
 from tests.unit.sweeps.test_spec import BATCH
 
 ANN = Principal(id="ann-key", owner="ann", role=Role.USER)
@@ -33,7 +37,7 @@ async def api(jobs: Jobs, database: Engine) -> AsyncIterator[httpx.AsyncClient]:
     settings = resolve({"models": [{"id": "gpt-4", "engine": {"kind": "scripted"}}]}, {})
     app = FastAPI()
     errors.install(app)
-    take(app, experiments.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
+    take(app, batches.router(settings, {"gpt-4": None}, database, jobs))  # type: ignore[dict-item]
     app.add_middleware(Known, keys=WHO)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x/api/experiments") as client:
@@ -97,3 +101,19 @@ async def test_what_is_older_than_owners_is_locals(tmp_path: Any) -> None:
     assert again.get(old.id, owner="local").owner == "local"
     assert again.page(limit=9, offset=0, owner="ann") == (0, [])
     assert again.page(limit=9, offset=0)[0] == 1
+
+
+def test_two_who_ask_the_same_have_a_run_each(tmp_path: Path) -> None:
+    """Who guessed somebody's spec had shared the run, and with it the answers."""
+    house = House(tmp_path)
+    runs = [house.run(SPEC, owner=owner) for owner in ("local", "ann", "bob")]
+    assert len({outcome.run.id for outcome in runs}) == 3
+    assert [outcome.taken_over for outcome in runs] == [0, 0, 0]
+    assert [outcome.run.manifest().owner for outcome in runs] == ["local", "ann", "bob"]
+    for outcome in runs:
+        rows = outcome.run.table(["run_id", "cell_id"])
+        assert set(rows.column("run_id").to_pylist()) == {outcome.run.id}
+    assert house.run(SPEC, owner="ann").ran == 0
+    grown = {**SPEC, "repeats": SPEC.get("repeats", 1) + 1}
+    assert house.run(grown, owner="ann").taken_over == runs[1].total
+    assert house.run(grown, owner="carl").taken_over == 0

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import ModelNotFound, NothingToRun, PlanTooLarge
@@ -11,12 +11,16 @@ from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import load_spec, read_spec
 from tests.unit.sweeps.test_spec import BATCH, SPEC
 
+# On a machine that is busy with other things a draw may take long.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 axes = st.lists(st.integers(0, 200).map(lambda n: n / 100), min_size=1, max_size=4, unique=True)
 specs = st.fixed_dictionaries(
     {
         "name": st.just("x"),
         "models": st.lists(st.sampled_from(["a", "b", "c/d"]), min_size=1, max_size=3, unique=True),
-        "prompts": st.lists(st.text(st.characters(codec="ascii"), min_size=1), min_size=1, max_size=4, unique=True),
+        "prompts": st.lists(
+            st.text(st.characters(codec="ascii"), min_size=1).filter(str.strip), min_size=1, max_size=4, unique=True
+        ),
         "parameters": st.fixed_dictionaries({}, optional={"temperature": axes, "presence_penalty": axes}),
         "repeats": st.integers(1, 3),
         "seeds": st.booleans(),
@@ -29,7 +33,7 @@ def plan_of(**changes: Any) -> Plan:
 
 
 @given(specs)
-@settings(max_examples=60)
+@settings(UNHURRIED, max_examples=60)
 def test_every_combination_is_one_cell_with_an_id_of_its_own(data: dict[str, Any]) -> None:
     cells = list(Plan(spec=read_spec(data)).cells())
     expected = len(data["models"]) * len(data["prompts"]) * data["repeats"]
@@ -41,14 +45,14 @@ def test_every_combination_is_one_cell_with_an_id_of_its_own(data: dict[str, Any
 
 
 @given(specs)
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_the_configurations_of_a_prompt_come_together(data: dict[str, Any]) -> None:
     order = [cell.prompt_id for cell in Plan(spec=read_spec(data)).cells()]
     assert order == sorted(order, key=lambda name: int(name[1:]))
 
 
 @given(specs)
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_a_plan_is_the_same_whenever_it_is_made(data: dict[str, Any]) -> None:
     first, again = Plan(spec=read_spec(data)), Plan(spec=read_spec(dict(reversed(data.items()))))
     assert first.run_id == again.run_id
@@ -72,6 +76,49 @@ def test_a_cell_keeps_its_id_when_the_spec_grows() -> None:
     small = {cell.id for cell in plan_of().cells()}
     large = {cell.id for cell in plan_of(repeats=3, prompts=[*SPEC["prompts"], "three"]).cells()}
     assert small < large
+
+
+@pytest.mark.parametrize(
+    ("spec", "run_id", "first", "last"),
+    [
+        (SPEC, "a327ae470a65", "0d457f094e1da424bd6d", "ca1349b038c52cca6302"),
+        (BATCH, "2d51517dc63b", "e063faf7089d32cd2c6e", "c9f52c7abeed19393e07"),
+    ],
+)
+def test_a_run_of_before_is_found_by_its_spec(spec: dict[str, Any], run_id: str, first: str, last: str) -> None:
+    """Written down before anchors, samples and constraints were there: stored runs must go on."""
+    plan = Plan(spec=read_spec(spec), revisions={"m": "r"})
+    assert (plan.run_id, plan.cell(0).id, plan.cell(plan.total - 1).id) == (run_id, first, last)
+
+
+@given(specs, st.randoms(use_true_random=False))
+@settings(UNHURRIED, max_examples=30)
+def test_cells_keep_their_ids_in_another_order(data: dict[str, Any], random: Any) -> None:
+    shuffled = {**data, "parameters": dict(reversed(data["parameters"].items()))}
+    for name in ("models", "prompts"):
+        shuffled[name] = random.sample(data[name], len(data[name]))
+    one, other = (Plan(spec=read_spec(spec)) for spec in (data, shuffled))
+    assert {cell.id for cell in one.cells()} == {cell.id for cell in other.cells()}
+    assert {cell.config_id for cell in one.cells()} == {cell.config_id for cell in other.cells()}
+
+
+@given(specs)
+@settings(UNHURRIED, max_examples=30)
+def test_a_spec_that_grows_keeps_its_cells(data: dict[str, Any]) -> None:
+    larger = {
+        **data,
+        "models": [*data["models"], "one-more"],
+        "prompts": [*data["prompts"], "one more prompt that nobody had"],
+        "repeats": data["repeats"] + 1,
+    }
+    small, large = (Plan(spec=read_spec(spec)) for spec in (data, larger))
+    assert {cell.id for cell in small.cells()} < {cell.id for cell in large.cells()}
+
+
+def test_a_configuration_has_one_id_over_prompts_and_repeats() -> None:
+    plan = plan_of(parameters={"temperature": [0.1, 0.9]}, repeats=3)
+    assert len({cell.config_id for cell in plan.cells()}) == 2
+    assert len({(cell.config_id, cell.parameters["temperature"]) for cell in plan.cells()}) == 2
 
 
 def test_seeds_belong_to_cells_and_can_be_left_out() -> None:
@@ -124,3 +171,24 @@ def test_what_is_degenerate_is_said() -> None:
 def test_the_demo_sweep_has_two_dozen_cells() -> None:
     plan = Plan(spec=load_spec(Path(__file__).parents[3] / "configs" / "sweeps" / "demo.yaml"))
     assert plan.total >= 24
+
+
+def test_a_whole_step_names_the_same_run_however_it_is_written() -> None:
+    ids = {
+        plan_of(parameters={"temperature": {"min": least, "max": 2, "step": step}}).run_id
+        for least, step in ((0, 1), (0.0, 1.0), (-0.0, 1))
+    }
+    assert len(ids) == 1
+
+
+def test_stored_runs_keep_their_names() -> None:
+    """Ids of runs as they were stored: a change of any would lose what is on disks."""
+    grid = {"temperature": {"min": 0, "max": 1, "step": 0.5}, "max_tokens": [8, 16]}
+    plan = plan_of(parameters=grid, repeats=2)
+    assert (plan.run_id, plan.cell(0).id, plan.cell(0).seed) == ("181a17f03111", "3f12ed29db2ce804887a", 1139640241)
+
+
+def test_the_shipped_sweep_has_forty_varied_prompts() -> None:
+    plan = Plan(spec=load_spec(Path(__file__).parents[3] / "configs" / "sweeps" / "varied.yaml"))
+    assert len(plan.spec.prompts) == 40
+    assert plan.total == 40 * 6 * 3 + 40  # and an anchor for each prompt

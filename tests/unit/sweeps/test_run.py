@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 
 from cluster.settings.pipelines import SweepSettings
+from pipelines.sweeps.job import blocks
 from pipelines.sweeps.plan import Plan
-from pipelines.sweeps.run import blocks, pending
+from pipelines.sweeps.session import pending
 from pipelines.sweeps.spec import read_spec
 from tests.unit.sweeps.test_spec import SPEC
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.stores.runs import Superseded
-from pipelines.sweeps.block import BlockWriter
+from pipelines.sweeps.block_writer import BlockWriter
 from tests.unit.waiting import until
 
 

@@ -1,7 +1,6 @@
-"""Scores of answers, each with a name and a version. A score that cannot be computed is absent, never guessed.
+"""How finished an answer looks, whatever it says and whatever was asked.
 
-`completeness/1`, 0 to 100: how finished an answer looks, whatever it says. An answer without visible
-characters has 0. Otherwise
+`completeness/1`, 0 to 100. An answer without visible characters has 0. Otherwise
 
     50 when the model ended by itself (finish reason `stop`), and not at a token limit
   + 30 when the last visible character ends a sentence or closes something, or a code fence ends the text;
@@ -17,7 +16,8 @@ COMPLETENESS = "completeness/1"
 ENDINGS = frozenset(".!?…。！？;:\"'”’»)]}")
 FENCE = re.compile(r"^\s{0,3}```", re.MULTILINE)
 PAIRS = {")": "(", "]": "[", "}": "{"}
-LIST_LABEL = re.compile(r"^\s*\w{1,3}\)", re.MULTILINE)  # `1)` and `a)` open no bracket
+BRACKET = re.compile(r"[()\[\]{}]")
+LIST_LABEL = re.compile(r"^[^\S\n]*\w{1,3}\)", re.MULTILINE)  # `1)` and `a)` open no bracket
 
 
 def completeness(text: str, finish_reason: str | None) -> float:
@@ -31,7 +31,7 @@ def completeness(text: str, finish_reason: str | None) -> float:
     score = 50.0 if finish_reason == "stop" else 0.0
     score += 30.0 if ended else 0.0
     score += 10.0 if closed else 0.0
-    score += 10.0 if _paired(_outside_fences(shown)) else 0.0
+    score += 10.0 if _paired(_outside_fences(shown) if fences else shown) else 0.0
     return score
 
 
@@ -47,9 +47,9 @@ def _outside_fences(text: str) -> str:
 
 def _paired(text: str) -> bool:
     open_brackets: list[str] = []
-    for character in LIST_LABEL.sub("", text):
-        if character in PAIRS.values():
+    for character in BRACKET.findall(LIST_LABEL.sub("", text)):
+        if character not in PAIRS:
             open_brackets.append(character)
-        elif character in PAIRS and (not open_brackets or open_brackets.pop() != PAIRS[character]):
+        elif not open_brackets or open_brackets.pop() != PAIRS[character]:
             return False
     return not open_brackets

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.sweeps.score import completeness
+from pipelines.sweeps.scoring.completeness import completeness
 
 
 @pytest.mark.parametrize(
