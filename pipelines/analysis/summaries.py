@@ -17,6 +17,8 @@ COLUMNS = (
     "top_p",
     "max_tokens",
     "parameters",
+    "retrieval",
+    "greedy",
     "completion_tokens",
     "ttft_ms",
     "latency_ms",
@@ -27,16 +29,18 @@ COLUMNS = (
 """The columns of a stored run that `by_configuration` reads."""
 
 QUERY = """
-    SELECT model, temperature, top_p, max_tokens, parameters,
+    SELECT model, temperature, top_p, max_tokens, parameters, retrieval,
            count(*), count(error_code), avg(completeness), avg(completion_tokens),
            quantile_cont(ttft_ms, 0.5), quantile_cont(latency_ms, 0.5), any_value(completeness_metric)
-    FROM rows GROUP BY ALL ORDER BY model, min(ordinal)
+    FROM rows WHERE greedy IS NOT TRUE GROUP BY ALL ORDER BY model, min(ordinal)
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """One configuration. cells: with its errors; the figures are over the others, None where there is none.
+
+    parameters: with settings of retrieval as `retrieval.NAME`.
 
     completeness: mean of the metric named in `metric`, 0 to 100. tokens: mean of an answer. ttft_ms,
     latency_ms: medians over prompts and repeats, in milliseconds.
@@ -54,7 +58,7 @@ class Summary:
 
 
 def by_configuration(rows: "pa.Table") -> list[Summary]:
-    """A summary for each combination of model and parameters, in the plan's order. rows: with COLUMNS."""
+    """A summary for each configuration, in the plan's order; greedy anchors are none. rows: with COLUMNS."""
     import duckdb
 
     with duckdb.connect(config=DUCKDB) as connection:
@@ -63,9 +67,12 @@ def by_configuration(rows: "pa.Table") -> list[Summary]:
     return [_summary(*row) for row in found]
 
 
-def _summary(model: str, temperature: Any, top_p: Any, max_tokens: Any, others: str, *figures: Any) -> Summary:
+def _summary(
+    model: str, temperature: Any, top_p: Any, max_tokens: Any, others: str, retrieval: str | None, *figures: Any
+) -> Summary:
     named = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     parameters = {name: value for name, value in named.items() if value is not None} | json.loads(others)
+    parameters |= {f"retrieval.{name}": value for name, value in json.loads(retrieval or "{}").items()}
     cells, errors, complete, tokens, ttft, latency, metric = figures
     return Summary(
         model=model,
