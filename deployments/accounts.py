@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.config import database_url, home, load_config
+from cluster.console.output import output
 from cluster.errors import BadRequest, NotRunning, StaleCluster
 from cluster.runtime.state import read_state
 from cluster.settings.gateway import AuthSettings
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 DURATION = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 HOURS = {"h": 1, "d": 24, "w": 7 * 24}
-PIPED = 250  # columns where nobody looks: a line a row, for grep
 ROLES = ("viewer", "user", "admin")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accounts and API keys.")
@@ -309,16 +309,12 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: boo
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
     table = Table(box=None)
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name == "id")  # an id that is cut is of no use
     for row in rows:
         table.add_row(*("" if row[name] is None else escape(str(row[name])) for name in columns))
-    if not console.is_terminal:
-        console.width = PIPED
-    console.print(table)
+    output().print(table)

@@ -3,6 +3,7 @@
 client → Gateway ─┬→ a deployment for each chat model that is always there
                   ├→ Fleet ──→ an application for each model that comes and goes
                   ├→ Embedder
+                  ├→ a Reranker for each cross-encoder
                   └→ Retriever ─┬→ Embedder
                                 └→ VectorStore (one owner)
 """
@@ -21,10 +22,7 @@ from cluster.settings.tree import WAITING_CPUS, Settings
 from deployments.fleet.fleet import Fleet
 from deployments.fleet.replica import ModelReplica
 from deployments.fleet.scaling import autoscaling
-from deployments.gateway.deployment import Gateway
-from deployments.retrieval.embedder import Embedder
-from deployments.retrieval.retriever import Retriever
-from deployments.retrieval.vectors import VectorStore
+from deployments.gateway.limits.gate import places_of
 
 ALWAYS: dict[str, Any] = {
     # A wedged replica is noticed within seconds (3 failures of 2 s); Serve's defaults take minutes.
@@ -47,12 +45,15 @@ BACKPRESSURE = {"status_code": 429, "retry_after_s": RETRY_AFTER_S}
 
 def build(settings: Settings) -> Application:
     """The application of a config file; Serve makes `settings` of its `args`, and the environment wins."""
+    from deployments.gateway.deployment import Gateway  # seconds of imports, which the fleet does without
+
     settings = resolve(settings.model_dump(mode="json"))
     models = {model.id: _model(model, settings) for model in settings.started_models}
     embedder = retriever = None
     if settings.embedding_models:
         embedder = _embedder(settings.embedding_models[0], settings)
         retriever = _retriever(settings, embedder)
+    rerankers = {model.id: _reranker(model, settings) for model in settings.rerank_models}
     gateway = _deployment(
         serve.ingress()(Gateway),
         "Gateway",
@@ -72,7 +73,7 @@ def build(settings: Settings) -> Application:
         max_ongoing_requests=FLEET_CALLS,
         ray_actor_options={"num_cpus": WAITING_CPUS},
     )
-    return gateway.bind(settings, models, embedder, retriever, fleet.bind(settings, loadable))
+    return gateway.bind(settings, models, embedder, retriever, fleet.bind(settings, loadable), rerankers)
 
 
 def loadable(model: ModelSettings, settings: Settings) -> Application:
@@ -108,10 +109,22 @@ def _model(model: ModelSettings, settings: Settings) -> Application:
 
 
 def _embedder(model: ModelSettings, settings: Settings) -> Application:
+    from deployments.retrieval.embedder import Embedder
+
     return _deployment(Embedder, "Embedder", **_replicas(model, settings)).bind(model, settings)
 
 
+def _reranker(model: ModelSettings, settings: Settings) -> Application:
+    from deployments.retrieval.reranker import Reranker
+
+    name = deployment_name(model.id)
+    return _deployment(Reranker, name, **_replicas(model, settings)).bind(model, settings)
+
+
 def _retriever(settings: Settings, embedder: Application) -> Application:
+    from deployments.retrieval.retriever import Retriever
+    from deployments.retrieval.vectors import VectorStore
+
     vectors = _deployment(
         VectorStore,
         "VectorStore",
@@ -130,7 +143,7 @@ def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:
     replicas, gpus = model.replicas, settings.gpus_of(model)
     options: dict[str, Any] = {
         "max_ongoing_requests": replicas.max_ongoing,
-        "max_queued_requests": replicas.max_queued,
+        "max_queued_requests": _queued_at_serve(model, settings),
         "backpressure_config": BACKPRESSURE,
         "request_router_config": COUNTED if model.routing == "queue" else AFFINE,
         "ray_actor_options": {"num_cpus": replicas.cpus, **({"num_gpus": gpus} if gpus else {})},
@@ -138,6 +151,18 @@ def _replicas(model: ModelSettings, settings: Settings) -> dict[str, Any]:
     if not replicas.scales:
         return {**options, "num_replicas": replicas.max}
     return {**options, "autoscaling_config": autoscaling(replicas)}
+
+
+def _queued_at_serve(model: ModelSettings, settings: Settings) -> int:
+    """Requests that wait for Serve's router, at each caller; -1 is no limit.
+
+    A gateway's own queue bounds who waits. What it lets through stands here for a moment until it is assigned,
+    all of a burst at once: free places must not be refused because many came together.
+    """
+    if model.replicas.max_queued < 0:
+        return -1
+    at_once, _ = places_of(model, settings, model.replicas.max)
+    return model.replicas.max_queued + at_once
 
 
 def _deployment(body: type, name: str, **options: Any) -> Deployment:

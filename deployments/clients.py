@@ -5,25 +5,31 @@ what `handles.py` puts behind them in `app.py`, and tests pass fakes.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from cluster.documents import (
+    Added,
+    Chunk,
+    CollectionCard,
+    Document,
+    MetadataValue,
+    NewDocument,
+    Passage,
+    SearchCall,
+)
 from cluster.engines.remote.providers import Providers
 from cluster.types import (
     ChatCall,
-    Chunk,
     Claim,
-    CollectionCard,
-    Document,
     EmbeddingCall,
     Embeddings,
     Health,
     LoadedModel,
-    MetadataValue,
     ModelCard,
     ModelEvent,
-    Passage,
-    SearchCall,
+    ScoreCall,
+    Scores,
     TokenizeCall,
     Tokenized,
     Using,
@@ -80,6 +86,22 @@ class Embedder(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """A served cross-encoder."""
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do."""
+        ...
+
+    async def score(self, call: ScoreCall) -> Scores:
+        """The scores of the pairs, in their order."""
+        ...
+
+    async def health(self) -> Health:
+        """Whether it answers."""
+        ...
+
+
 class Retriever(Protocol):
     """The documents: stored in collections, and searched.
 
@@ -100,6 +122,21 @@ class Retriever(Protocol):
 
         The same bytes again keep their chunks, take the new name, the new tags beside the old, and the metadata
         over the old. Raises what its reader raises, and EmbedderMismatch.
+        """
+        ...
+
+    async def add_many(
+        self,
+        files: Sequence[NewDocument],
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, MetadataValue] = NO_METADATA,
+    ) -> tuple[Added, ...]:
+        """Store several documents in one pass, which costs far less than one after the other.
+
+        Returns of each what `add` would return or raise, in their order; of one name the last stands. Raises
+        Unavailable where a part that all need is away: what was stored by then is found when it is sent again.
         """
         ...
 
@@ -189,7 +226,8 @@ class Fleet(Protocol):
 class Backends:
     """What a gateway stands in front of. embedder, retriever: None where no embedding model is configured.
 
-    fleet: None where no model comes or goes. providers: None where all models are named in the config.
+    fleet: None where no model comes or goes. providers: None where all models are named in the config. rerankers:
+    by model id.
     """
 
     models: Mapping[str, ChatModel]
@@ -197,3 +235,4 @@ class Backends:
     retriever: Retriever | None = None
     fleet: Fleet | None = None
     providers: Providers | None = None
+    rerankers: Mapping[str, Reranker] = field(default_factory=dict)

@@ -8,31 +8,38 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from cluster.documents import (
+    Added,
+    Chunk,
+    CollectionCard,
+    Document,
+    MetadataValue,
+    NewDocument,
+    Passage,
+    SearchCall,
+)
+from cluster.errors import HeliostatError
 from cluster.serve_errors import translate
 from cluster.serve_replicas import RUNNING
 from cluster.timing import tell
 from cluster.types import (
     ChatAnswer,
     ChatCall,
-    Chunk,
     Claim,
-    CollectionCard,
-    Document,
     EmbeddingCall,
     Embeddings,
     Health,
     LoadedModel,
-    MetadataValue,
     ModelCard,
     ModelEvent,
-    Passage,
-    SearchCall,
+    ScoreCall,
+    Scores,
     TokenizeCall,
     Tokenized,
     Using,
 )
 from deployments.clients import NO_METADATA
-from pipelines.documents.parsed import ParsedDocument
+from pipelines.documents.parsed import Uncut
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -154,10 +161,39 @@ class EmbedderClient:
 class ChunkingEmbedderClient(EmbedderClient):
     """The embedding model as the retriever sees it: it cuts documents too, with its own tokenizer."""
 
-    async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
-        """The chunks of a parsed document, in order."""
-        call = self._handle.cut.remote(parsed, document_id=document_id, source=source)
-        return cast("tuple[Chunk, ...]", await reply(call))
+    async def cut_many(self, documents: Sequence[Uncut]) -> tuple[tuple[Chunk, ...] | HeliostatError, ...]:
+        """Each document's chunks, in order, or why it has none."""
+        call = self._handle.cut_many.remote(tuple(documents))
+        return cast("tuple[tuple[Chunk, ...] | HeliostatError, ...]", await reply(call))
+
+
+class RerankerClient:
+    """A cross-encoder behind a Serve handle."""
+
+    def __init__(self, handle: "DeploymentHandle[Any]", *, asleep: ModelCard | None = None) -> None:
+        """asleep: what is told of one that may have no replica, while it has none."""
+        self._handle = handle
+        self._asleep = asleep
+
+    async def card(self) -> ModelCard:
+        """What the model is and can do; one that sleeps is not woken to say so."""
+        if self._asleep is not None and not self._awake():
+            return self._asleep
+        return cast(ModelCard, await reply(self._handle.card.remote()))
+
+    async def score(self, call: ScoreCall) -> Scores:
+        """The scores of the pairs, in their order."""
+        return cast(Scores, await reply(self._handle.score.remote(call)))
+
+    async def health(self) -> Health:
+        """Whether it answers. One that sleeps lacks nothing."""
+        if self._asleep is not None and not self._awake():
+            return Health(status="running", detail="asleep: the next request starts a replica")
+        await self.card()
+        return Health(status="running")
+
+    def _awake(self) -> bool:
+        return bool(RUNNING.of(self._handle.deployment_name))
 
 
 class RetrieverClient:
@@ -180,6 +216,18 @@ class RetrieverClient:
             source=source, content=content, collection=collection, tags=tags, metadata=dict(metadata)
         )
         return cast(Document, await reply(call))
+
+    async def add_many(
+        self,
+        files: Sequence[NewDocument],
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, MetadataValue] = NO_METADATA,
+    ) -> tuple[Added, ...]:
+        """Store several documents in one pass."""
+        call = self._handle.add_many.remote(tuple(files), collection, tags=tags, metadata=dict(metadata))
+        return cast("tuple[Added, ...]", await reply(call))
 
     async def documents(self, collection: str | None = None) -> tuple[Document, ...]:
         """All stored documents, newest first."""

@@ -24,6 +24,7 @@ from cluster.runtime.state import read_state
 from cluster.settings.models import HubSettings
 from deployments.loaded import loaded_names
 from deployments.models_eval import evaluate
+from deployments.models_promoted import promoted_for
 from deployments.models_provided import provided
 from deployments.models_recorded import record_of
 from deployments.models_running import load, ps, unload
@@ -72,13 +73,14 @@ def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None
     """All that is known of a model, where each figure comes from, and what the running cluster counted of it."""
     entry, loaded = Library(_hub(config)).entry(name), loaded_names()
     record = None if loaded is None else record_of(name, entry.id)
+    promoted = promoted_for(name, entry.id, config=config)
     if as_json:
-        row = {**entry.as_json(), "loaded": entry.loaded_among(loaded), "record": record}
+        row = {**entry.as_json(), "loaded": entry.loaded_among(loaded), "record": record, "promoted": promoted}
         typer.echo(json.dumps(row, indent=1))
         return
     from deployments.models_shown import show_one
 
-    show_one(entry, loaded, record)
+    show_one(entry, loaded, record, promoted=promoted)
 
 
 @models.command("pull")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from cluster.config import credentials, home
+from cluster.console.output import output
 from cluster.durations import seconds
 from cluster.errors import BadRequest, NotRunning
 from cluster.runtime.state import read_state
@@ -27,7 +28,6 @@ def ps(url: Url = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("id", "state", "engine", "device", box=None)
@@ -40,7 +40,7 @@ def ps(url: Url = None, as_json: AsJson = False) -> None:
         table.add_row(
             row["id"], row["state"], row["engine"], row["device"], memory, *counts, until(row, time.time())
         )
-    Console().print(table)
+    output().print(table)
 
 
 def load(

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from cluster.console.output import output
 from cluster.library.entry import ModelEntry
 from cluster.library.manifest import PullProgress
+from deployments.models_promoted import line as promotion_line
 from deployments.models_recorded import lines as record_lines
 
-PIPED = 200  # columns where nobody looks: a line a row, for grep
 REPEAT_S = 5.0  # between two lines of a pull where there is no terminal
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -34,7 +35,7 @@ def size(count: int | None) -> str:
 
 def show_list(entries: Sequence[ModelEntry], loaded: Set[str] | None, console: Console | None = None) -> None:
     """One line a model. loaded: names that the running cluster serves; None hides the column."""
-    console = console or _console()
+    console = console or output()
     table = Table(box=None)
     table.add_column("id", no_wrap=True)  # an id that is cut is of no use
     for name in ("task", "engine"):
@@ -64,9 +65,10 @@ def show_one(
     loaded: Set[str] | None,
     record: Mapping[str, Any] | None = None,
     console: Console | None = None,
+    promoted: Mapping[str, Any] | None = None,
 ) -> None:
-    """All of a model. record: what the running cluster has counted of it."""
-    console = console or _console()
+    """All of a model. record: what the running cluster has counted of it. promoted: what a sweep found for it."""
+    console = console or output()
     console.print(f"[bold]{escape(entry.id)}[/]  {escape(entry.about)}")
     if entry.problem:
         console.print(f"cannot be loaded: {escape(entry.problem)}")
@@ -75,6 +77,7 @@ def show_one(
         "provider": entry.provider,
         "engine": " ".join(f"{key}={value}" for key, value in entry.engine.items()),
         "can": ", ".join(entry.capabilities),
+        "promoted": "" if promoted is None else promotion_line(promoted),
         "licence": entry.licence or "",
         "on disk": f"{_here(entry)} {entry.folder or ''}".strip(),
         "loaded": "" if loaded is None else "yes" if entry.loaded_among(loaded) else "no",
@@ -148,8 +151,3 @@ def _here(entry: ModelEntry) -> str:
     if entry.on_disk:
         return "yes"
     return f"partly, {size(entry.partial)}" if entry.partial else "no"
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPED)

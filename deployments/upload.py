@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self
@@ -19,9 +18,10 @@ from cluster.config import home
 from cluster.errors import BadRequest
 from cluster.runtime.state import read_state
 from deployments.upload_sender import Local, Sender, Words
-from pipelines.documents.display import summary
 from pipelines.documents.job_progress import JobProgress
 from pipelines.documents.media import is_readable
+from pipelines.documents.selection import by_ending, files_below
+from pipelines.documents.summary import summary
 
 LINE_EVERY_S = 2.0
 
@@ -48,32 +48,46 @@ def upload(
 
     Exits with 1 where a document failed.
     """
-    files = chosen(paths)
+    found = chosen(paths)
     words = Words(collection=collection, tags=tuple(tag or ()), metadata=metadata)
     sender = Sender(url or read_state(home()).url, words)
     with Display(Console(stderr=True)) as display:
-        result = asyncio.run(sender.send(files, display.show))
+        result = asyncio.run(sender.send(found.files, display.show))
     if as_json:
-        typer.echo(json.dumps(asdict(result)))
+        typer.echo(json.dumps({**asdict(result), "left_out": found.left_out}))
     else:
-        for line in summary(result):
+        for line in summary(result, found.left_out):
             typer.echo(line)
     if result.failed:
         raise typer.Exit(1)
 
 
-def chosen(paths: list[Path]) -> tuple[Local, ...]:
-    """The files to send, each once. Those of a folder are named below it, with its own name first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What to send. left_out: files in folders of a kind that is not read, counted by ending."""
 
-    What is hidden or of another type is left out of folders, and sent where it was named itself. Raises BadRequest
-    for a path that is not there, a folder with nothing to read, and two files that would have one name.
+    files: tuple[Local, ...]
+    left_out: Mapping[str, int]
+
+
+def chosen(paths: list[Path]) -> Chosen:
+    """The files to send, each once.
+
+    Files of a folder are named below it, with its own name first. What is hidden or of another type is left out of
+    folders, and sent where it was named itself. Raises BadRequest for a path that is not there, a folder with
+    nothing to read, and two files that would have one name.
     """
     found: dict[Path, Local] = {}
+    others: set[str] = set()
     for path in paths:
         real = path.expanduser().resolve()
         if not real.exists():
             raise BadRequest(f"{path}: no such file or folder", hint="name files or folders that exist")
-        some = list(_inside(real)) if real.is_dir() else [Local(path=real, source=real.name)]
+        inside = list(_inside(real)) if real.is_dir() else []
+        some = [each for each in inside if is_readable(each.source)]
+        others.update(each.source for each in inside if not is_readable(each.source))
+        if not real.is_dir():
+            some = [Local(path=real, source=real.name)]
         if not some:
             raise BadRequest(
                 f"{path}: no file to read in this folder", hint="PDF, Word, HTML, text and such are read"
@@ -84,17 +98,13 @@ def chosen(paths: list[Path]) -> tuple[Local, ...]:
     twice = next((name for name, count in names.items() if count > 1), None)
     if twice is not None:
         raise BadRequest(f"Several files would be {twice!r}", hint="name the folder that holds them")
-    return tuple(found.values())
+    return Chosen(files=tuple(found.values()), left_out=by_ending(others))
 
 
 def _inside(folder: Path) -> Iterator[Local]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            file = Path(parent, name)
-            if not name.startswith(".") and is_readable(name) and file.is_file():
-                below = file.relative_to(folder).as_posix()
-                yield Local(path=file.resolve(), source=f"{folder.name}/{below}" if folder.name else below)
+    for file in files_below(folder):
+        below = file.relative_to(folder).as_posix()
+        yield Local(path=file.resolve(), source=f"{folder.name}/{below}" if folder.name else below)
 
 
 class Display:

@@ -9,6 +9,7 @@ from cluster import logs, serve_pickling
 from cluster.errors import DatabaseAway
 from cluster.gpus import nvml, sizes_gib
 from cluster.library.library import Library
+from cluster.runtime.sigterm import STOP
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
 from cluster.types import Claim, Health, LoadedModel, ModelEvent, Using
@@ -52,6 +53,7 @@ class Fleet:
         )
         if in_actor():  # else it is Serve's local testing mode, which has no cluster to load anything in
             await self._manager.start()
+            STOP.hold(self)
 
     async def claim(self, name: str, holder: str, *, wait_s: float | None = None) -> Claim:
         """See `Manager.claim`."""

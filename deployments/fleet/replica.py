@@ -20,6 +20,7 @@ from cluster.types import ChatAnswer, ChatCall, Health, ModelCard, TokenizeCall,
 from deployments.fleet.coalesce import Coalescer
 from deployments.fleet.ending import Ending
 from deployments.fleet.memory import own_pids, taken_gib
+from deployments.fleet.people import People
 from deployments.fleet.waits import Waits
 
 
@@ -36,6 +37,7 @@ class ModelReplica:
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
         self._running = 0
         self._waits = Waits(gateways=settings.gateway.replicas)
+        self._people = People()
         self._ending = Ending(model.id)
         self._gpu = GpuMemory(nvml() if self._device == "cuda" else None)
         with collector.paused():
@@ -57,20 +59,22 @@ class ModelReplica:
     async def chat(self, call: ChatCall) -> ChatAnswer:
         """One `chat.completion`, as JSON. Raises what ChatEngine.chat raises."""
         with self._counted():
+            self._people.heard(call)
             watch = Watch()
             body = await self._engine.chat(call)
             timing = watch.whole()
             self._waits.whole(call, timing)
-            return ChatAnswer(body=body, timing=timing)
+            return ChatAnswer(body=body, timing=timing, people=self._people.seen)
 
     async def stream(self, call: ChatCall) -> AsyncIterator[ChatAnswer | bytes]:
         """Server-sent events, joined under load, the first with its timing. Raises as ChatEngine.stream does."""
         with self._counted(), self._waits.stream(call) as began:
+            self._people.heard(call)
             watch = Watch()
             async with aclosing(self._coalescer.join(self._engine.stream(call))) as chunks:
                 async for first in chunks:
                     began()
-                    yield ChatAnswer(body=first, timing=watch.opened())
+                    yield ChatAnswer(body=first, timing=watch.opened(), people=self._people.seen)
                     break
                 async for chunk in chunks:
                     yield chunk

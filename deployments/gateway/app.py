@@ -1,9 +1,10 @@
 """The FastAPI application: middleware, error handlers and one router an area of the API."""
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -11,11 +12,12 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
+from cluster.errors import DatabaseAway
 from cluster.settings.tree import Settings
 from cluster.stores.database import engine_of
 from cluster.stores.idempotency import IdempotentAnswers
 from deployments.clients import Backends
-from deployments.gateway import errors, experiments, health, openapi
+from deployments.gateway import errors, health, openapi
 from deployments.gateway.anthropic import routes as anthropic
 from deployments.gateway.auth import keys, users
 from deployments.gateway.auth import routes as auth
@@ -32,6 +34,8 @@ from deployments.gateway.embedding_processing.desk import Desk as ProcessingDesk
 from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.graphql.desks import open_desks
 from deployments.gateway.idempotency import Idempotency
+from deployments.gateway.lab import routes as lab
+from deployments.gateway.lab.desks import open_lab
 from deployments.gateway.limits.gate import Gate, open_gate
 from deployments.gateway.limits.header_limit import HeaderLimit
 from deployments.gateway.limits.headers import HEADERS as LIMIT_HEADERS
@@ -54,6 +58,7 @@ from deployments.gateway.openai.responses.file_search import open_file_search
 from deployments.gateway.openai.vector_stores import routes as vector_stores
 from deployments.gateway.openai.vector_stores.desk import Desk as Stores
 from deployments.gateway.openai.vector_stores.desk import open_stores
+from deployments.gateway.promoted import Promoted
 from deployments.gateway.providers import routes as providers
 from deployments.gateway.providers.chosen import Chosen
 from deployments.gateway.rag import routes as rag
@@ -64,6 +69,9 @@ from deployments.gateway.routing.journey import ROUTE, Journeys
 from deployments.gateway.routing.router import Router
 from deployments.gateway.surface import take
 from deployments.gateway.timing import Timings
+from deployments.gateway.web import routes as web
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED_RESPONSES = 256
 FORM_BYTES = 1024**2  # what a form may hold around the largest file
@@ -74,6 +82,14 @@ EXPOSED = (
     ROUTE,
     errors.LEGACY,
     "idempotency-replayed",
+    "etag",
+    "location",
+    "x-should-retry",
+    "content-disposition",
+    "x-total-rows",
+    "x-checksum-sha256",
+    "x-warnings",
+    "x-heliostat-truncated-inputs",
     *LIMIT_HEADERS,
 )
 
@@ -101,22 +117,23 @@ def build_app(
     book = book or open_book(backends, engine)
     chats = Chats(
         backends, settings, metrics=metrics, caches=caches, gate=gate, router=router, records=book,
-        chosen=Chosen(engine),
+        chosen=Chosen(engine), promoted=Promoted(engine),
     )  # fmt: skip
     directory = open_directory(settings, engine)
     desks = open_desks(backends, settings, chats, engine, directory, book=book)
     stores = open_stores(backends, settings, engine, gate)
-    app = _bare(engine, gate, caches)
+    app = _bare(engine, gate, caches, router, book)
     _include_models_apis(app, backends, settings, chats, engine)
     take(app, conversations.router(backends, settings, chats, engine, desks.conversations))
     take(app, *providers.routers(backends, settings, chats))
     take(app, health.router(backends, window, circuits=router.breakers.states))
     take(app, events.router(router.events, scaling=router.scaling))
     take(app, model_records.router(book, backends, settings))
-    take(app, experiments.router(settings, backends.models, engine, desk=desks.experiments))
+    take(app, *lab.routers(open_lab(backends, settings, chats, engine, batches=desks.experiments)))
     take(app, files.router(settings, engine, None if stores is None else stores.forget_file))
     take(app, batches.router(settings, engine, desk=desks.batches), graphql.router(desks))
     take(app, auth.router(settings, directory), users.router(directory), keys.router(directory))
+    take(app, web.router())
     _include_optional(app, backends, settings, chats, engine, stores)
     openapi.install(app)
     _wrap_routes(app, settings, gate, chats, engine=engine, window=window)
@@ -142,22 +159,27 @@ def build_lines(
     router = router or open_router(settings, gate=gate, engine=engine)
     book = book or open_book(backends, engine)
     chats = BackgroundChats(
-        backends, settings, gate=gate.of_batches(), router=router, records=book, chosen=Chosen(engine)
-    )
+        backends, settings, gate=gate.of_batches(), router=router, records=book,
+        chosen=Chosen(engine), promoted=Promoted(engine),
+    )  # fmt: skip
     desk = ResponseDesk(settings, chats, engine, search=open_file_search(backends, settings, chats, engine))
     return Lines([openai.router(backends, settings, chats), responses.router(desk)])
 
 
-def _bare(engine: Engine, gate: Gate, caches: Caches | None) -> FastAPI:
+def _bare(engine: Engine, gate: Gate, caches: Caches | None, router: Router, book: Book) -> FastAPI:
     """An app without routes: it answers errors, and ends what the whole process shares when it stops."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        if caches is not None:
-            await caches.close()
-        await gate.close()
-        await asyncio.to_thread(engine.dispose)
+        async with AsyncExitStack() as ends:  # the last one first, and each whatever became of those before
+            ends.push_async_callback(asyncio.to_thread, engine.dispose)
+            ends.push_async_callback(gate.close)
+            # After the routers': the answers that those end are decided and counted, too.
+            ends.push_async_callback(_stored, router.events.flush, "decisions")
+            ends.push_async_callback(_stored, book.close, "requests to models")
+            if caches is not None:
+                ends.push_async_callback(caches.close)
+            yield
 
     app = FastAPIOffline(  # its pages load nothing from a content network
         title="Heliostat",
@@ -169,6 +191,14 @@ def _bare(engine: Engine, gate: Gate, caches: Caches | None) -> FastAPI:
     )
     errors.install(app)
     return app
+
+
+async def _stored(store: Callable[[], Awaitable[None]], what: str) -> None:
+    """Store what is still in memory; without a database it is lost, and the log says so."""
+    try:
+        await store()
+    except DatabaseAway as error:
+        logger.warning("the last %s are not stored: %s", what, error.message)
 
 
 def _include_models_apis(
@@ -189,7 +219,7 @@ def _include_optional(
 ) -> None:
     """The routes of what a config may leave out: a fleet whose models come and go, and documents."""
     if backends.fleet is not None and isinstance(backends.models, Available):
-        take(app, models.router(backends.models, backends.fleet))
+        take(app, models.router(backends.models, backends.fleet, chats.promoted))
     if stores is not None:
         collections = stores.collections
         take(app, vector_stores.router(stores))

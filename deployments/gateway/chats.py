@@ -6,10 +6,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-
-from pydantic_core import from_json, to_json
 
 from cluster.errors import BadRequest, ModelNotFound, Unavailable, UnsupportedParameter
 from cluster.settings.tree import Settings
@@ -17,6 +15,7 @@ from cluster.types import CallKind, ChatCall, ModelCard, Priority
 from deployments.clients import Backends, ChatModel
 from deployments.gateway.cache.answers import Entry
 from deployments.gateway.cache.build import Caches
+from deployments.gateway.checked import Checked, CheckedChat, CheckedCompletion
 from deployments.gateway.honoured import refuse_completion, refuse_unhonoured
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.gate import Admission, Gate, streamed
@@ -26,6 +25,7 @@ from deployments.gateway.models.on_demand import begun
 from deployments.gateway.parsing import parse
 from deployments.gateway.pictures import Pictures, has_addresses
 from deployments.gateway.principal import LOCAL, Principal
+from deployments.gateway.promoted import Promoted
 from deployments.gateway.providers.chosen import Chosen
 from deployments.gateway.providers.provided import ProvidedModel
 from deployments.gateway.retries import Retries
@@ -38,30 +38,9 @@ from deployments.gateway.routing.hints import Hints
 from deployments.gateway.routing.router import Router, Trail
 from deployments.gateway.wire import ChatRequest, CompletionRequest
 
+__all__ = ["Chats", "Checked", "CheckedChat", "CheckedCompletion"]
+
 CARDS_TIMEOUT_S = 1.0  # for a hint in an error, which may not keep its reader waiting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedChat:
-    """A chat request that its model can answer. wanted: what call.body says, parsed. others: may answer, too."""
-
-    call: ChatCall
-    wanted: ChatRequest
-    principal: Principal
-    others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedCompletion:
-    """The same of a raw prompt, or several."""
-
-    call: ChatCall
-    wanted: CompletionRequest
-    principal: Principal
-    others: tuple[str, ...] = ()
-
-
-Checked = CheckedChat | CheckedCompletion
 
 
 class Chats:
@@ -79,9 +58,11 @@ class Chats:
         router: Router | None = None,
         records: Records | None = None,
         chosen: Chosen | None = None,
+        promoted: Promoted | None = None,
     ) -> None:
         """router: made over the same gate; None: one that stores no events. records: where models' are kept."""
         self._models = backends.models
+        self.promoted = promoted or Promoted(None)
         self.records = records or NoRecords()
         self.gate = gate or Gate()
         self.caches = caches
@@ -95,7 +76,8 @@ class Chats:
         self._pictures = pictures or Pictures(settings.limits)
         self._hints = Hints(settings)
         self._limits = settings.limits
-        self._embedder = settings.embedding_models[0].id if settings.embedding_models else None
+        embedders = {model.id: ("an embedding", "embeddings") for model in settings.embedding_models}
+        self._others = embedders | dict.fromkeys(backends.rerankers, ("a reranking", "rerank"))
         self.timeout_s = settings.limits.generation_timeout_ms / 1000
 
     async def check(
@@ -120,7 +102,8 @@ class Chats:
             body = await self._pictures.fetched(body)
             wanted = parse(ChatRequest, body)
         call = ChatCall(body=body, request_id=request_id, priority=priority)
-        return CheckedChat(call=call, wanted=wanted, principal=principal, others=named.others)
+        chat = CheckedChat(call=call, wanted=wanted, principal=principal, others=named.others)
+        return await self.promoted.completed(chat, self.last_card(wanted.model))
 
     async def check_completion(
         self,
@@ -140,7 +123,8 @@ class Chats:
         if card is not None:
             refuse_completion(wanted, card)
         call = ChatCall(body=body, request_id=request_id, priority=priority, kind=CallKind.COMPLETION)
-        return CheckedCompletion(call=call, wanted=wanted, principal=principal, others=named.others)
+        chat = CheckedCompletion(call=call, wanted=wanted, principal=principal, others=named.others)
+        return await self.promoted.completed(chat, self.last_card(wanted.model))
 
     async def card(self, model_id: str, principal: Principal) -> ModelCard:
         """A chat model's card. Raises ModelNotFound, also where the principal may not ask it, and BadRequest."""
@@ -243,15 +227,13 @@ class Chats:
 
     async def _redirected(self, chat: Checked, target: str) -> Checked:
         """The same request to another model. Raises what `check` raises where that cannot answer it."""
-        body = to_json({**from_json(chat.call.body), "model": target})
-        call, update = replace(chat.call, body=body), {"model": target}
         if isinstance(chat, CheckedChat):
-            wanted = chat.wanted.model_copy(update=update)
-            await self._check(wanted, chat.principal)
-            return replace(chat, call=call, wanted=wanted)
-        raw = chat.wanted.model_copy(update=update)
-        refuse_completion(raw, await self._card(target))
-        return replace(chat, call=call, wanted=raw)
+            other = self.promoted.redirected(chat, target)
+            await self._check(other.wanted, other.principal)
+            return await self.promoted.completed(other, self.last_card(target))
+        raw, card = self.promoted.redirected(chat, target), await self._card(target)
+        refuse_completion(raw.wanted, card)
+        return await self.promoted.completed(raw, card)
 
     def _account(self, chat: Checked) -> Admission:
         return self.gate.account(chat.principal, priority=chat.call.priority, estimate=usage.of(chat.wanted))
@@ -288,8 +270,8 @@ class Chats:
             raise self.unknown(model_id, principal)
         if model_id in self._models:
             return self._models[model_id]
-        if model_id == self._embedder:
-            raise BadRequest(f"{model_id} is an embedding model", hint="POST /v1/embeddings", param="model")
+        if (other := self._others.get(model_id)) is not None:
+            raise BadRequest(f"{model_id} is {other[0]} model", hint=f"POST /v1/{other[1]}", param="model")
         raise self.unknown(model_id, principal)
 
     async def _check(self, wanted: ChatRequest, principal: Principal) -> None:

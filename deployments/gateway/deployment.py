@@ -10,21 +10,22 @@ from cluster.engines.remote.providers import Providers
 from cluster.errors import DatabaseAway
 from cluster.runtime.document import DEFAULT_HOST, refuse_open
 from cluster.runtime.serving import http_host
+from cluster.runtime.sigterm import STOP
 from cluster.settings.tree import Settings
 from cluster.stores.database import engine_of
-from cluster.types import LineAnswer, LineCall
+from cluster.types import LineAnswer, LineCall, Task
 from deployments.clients import Backends, ChatModel
 from deployments.gateway.app import build_app, build_lines
 from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.limits.gate import open_gate
 from deployments.gateway.metrics import RayMetrics
 from deployments.gateway.model_records.book import open_book
-from deployments.gateway.models.listing import available
+from deployments.gateway.models.listing import available, described
 from deployments.gateway.providers.provided import Provided
 from deployments.gateway.routing.build import open_router
 from deployments.gateway.routing.places import Places
 from deployments.gateway.routing.scale_watch import ScaleWatch
-from deployments.handles import ChatModelClient, EmbedderClient, FleetClient, RetrieverClient
+from deployments.handles import ChatModelClient, EmbedderClient, FleetClient, RerankerClient, RetrieverClient
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """The HTTP ingress. models: handles by model id; embedder, retriever, fleet: None where there is none."""
+    """The HTTP ingress. models, rerankers: handles by model id; embedder, retriever, fleet: None for none."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Gateway:
         embedder: "DeploymentHandle[Any] | None",
         retriever: "DeploymentHandle[Any] | None",
         fleet: "DeploymentHandle[Any] | None" = None,
+        rerankers: "Mapping[str, DeploymentHandle[Any]] | None" = None,
     ) -> None:
         logs.configure(json_lines=True)
         serve_pickling.take_turns()
@@ -63,6 +65,7 @@ class Gateway:
             providers=providers,
             embedder=EmbedderClient(embedder) if embedder is not None else None,
             retriever=RetrieverClient(retriever) if retriever is not None else None,
+            rerankers=_rerankers(rerankers or {}, settings),
         )
         # One of each for both: they share the models' queues, the breakers, the events and the records.
         self._database = engine_of(settings.database_url)
@@ -78,6 +81,7 @@ class Gateway:
         }
         self._lines = build_lines(backends, settings, **shared)
         self._app = partial(build_app, backends, settings, **shared)
+        STOP.hold(self)
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Called by Serve on the replica, so that nothing of the app is ever pickled."""
@@ -95,6 +99,13 @@ class Gateway:
     def asgi(self) -> "FastAPI":
         """The app over the graph's own handles, for tests in Serve's local testing mode."""
         return self._app()
+
+
+def _rerankers(handles: "Mapping[str, DeploymentHandle[Any]]", settings: Settings) -> dict[str, RerankerClient]:
+    sleepers = {
+        model.id: described(model, Task.RERANK) for model in settings.rerank_models if not model.replicas.min
+    }
+    return {name: RerankerClient(handle, asleep=sleepers.get(name)) for name, handle in handles.items()}
 
 
 def _in_cluster() -> bool:

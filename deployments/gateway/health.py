@@ -47,6 +47,7 @@ def router(backends: Backends, window: deque[float], *, circuits: Callable[[], d
     routes = APIRouter(tags=["Health"])
 
     @routes.get("/health", summary="What runs, and how well")
+    @routes.get("/api/health", summary="The same, where a lab's front end looks for it")
     async def health() -> Response:
         parts = await _parts(backends)
         services = {name: part.status for name, part in parts.items()}
@@ -81,6 +82,7 @@ async def _parts(backends: Backends) -> dict[str, Health]:
     probes: dict[str, Awaitable[Any]] = {name: model.health() for name, model in backends.models.items()}
     if backends.embedder is not None:
         probes["embedder"] = backends.embedder.card()
+    probes |= {name: model.health() for name, model in backends.rerankers.items()}
     if backends.retriever is not None:
         probes["rag_system"] = backends.retriever.health()
     states = await asyncio.gather(*(_state(probe) for probe in probes.values()))

@@ -48,7 +48,7 @@ ACCEPTED = re.compile(rb"[\x20-\x7e]{1,255}")
 # What creates or computes something. Not here: sign-ins and new keys, whose answers are secrets.
 PATHS = re.compile(
     r"/v1/(chat/completions|completions|embeddings|responses|messages|files|uploads|batches|rerank|score|vector_stores)(/.*)?"
-    r"|/api/v1/(conversations|documents|collections|experiments|sweeps|rag)(/.*)?|/api/experiments(/.*)?"
+    r"|/api/v1/(conversations|documents|collections|experiments|sweeps|rag)(/.*)?|/api/experiments(/.*)?|/api/responses/generate"
 )
 # What these do is their answer: without a client it is for nobody, and stops. What others make stays, so they go on
 # when their client hangs up, and whoever comes back with the key gets the answer.

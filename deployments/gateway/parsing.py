@@ -21,14 +21,19 @@ UNION_TAGS = frozenset(
 
 def parse(kind: type[Request], body: bytes) -> Request:
     """A request body as its model. Raises BadRequest with `param`, the path of the first wrong field."""
+    return parsed(kind, json_object(body))
+
+
+def json_object(body: bytes, *, hint: str = "send fields such as model and messages") -> dict[str, Any]:
+    """A request body as a JSON object, not yet checked. hint: for who sends no object. Raises BadRequest."""
     try:
         # NaN and Infinity are no JSON; the parser's own depth limit refuses nesting made to exhaust the stack.
         data = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {error}", hint="send one JSON object") from None
     if not isinstance(data, dict):
-        raise BadRequest("The body must be a JSON object", hint="send fields such as model and messages")
-    return parsed(kind, data)
+        raise BadRequest("The body must be a JSON object", hint=hint)
+    return data
 
 
 def parsed(kind: type[Request], data: dict[str, Any]) -> Request:

@@ -49,6 +49,14 @@ class Principal:
         return self.models is None or model_id in self.models
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, in which request: for what is done within a request that somebody else watches."""
+
+    principal: Principal
+    request_id: str
+
+
 LOCAL = Principal(id="local", owner="local", role=Role.ADMIN)
 """Whoever can reach the port, where authentication is off."""
 

@@ -1,4 +1,4 @@
-"""Calls that arrive while the model computes share the next batch, by tokens: no waiting, no timer.
+"""Calls that arrive while a model computes share the next batch, by tokens: no waiting, no timer.
 
     call ── read: checked, tokenised ──► waiting ── a share of BATCH_TOKENS for each ──► embed ──► its vectors
                 (a thread of its own)              (one batch at a time)
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cluster.engines.reading import BATCH_TOKENS, Reading
 from cluster.errors import HeliostatError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Inputs = tuple[str, ...] | tuple[tuple[int, ...], ...]
+Given = TypeVar("Given")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,13 +36,16 @@ class _Call:
     tokens: list[int] = field(default_factory=list)
 
 
-class Batcher:
-    """Joins concurrent embedding calls. read runs in `reader`; embed in `computer`, one batch at a time."""
+class Batcher(Generic[Given]):
+    """Joins concurrent calls of one model, whose answer has a row of numbers for each item.
+
+    read runs in `reader`; embed in `computer`, one batch at a time.
+    """
 
     def __init__(
         self,
         *,
-        read: Callable[[Inputs], Reading],
+        read: Callable[[Given], Reading],
         embed: Callable[[Sequence[Any]], Embeddings],
         reader: Executor,
         computer: Executor,
@@ -54,7 +57,7 @@ class Batcher:
         self._waiting: list[_Call] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def embed(self, inputs: Inputs) -> Embeddings:
+    async def embed(self, inputs: Given) -> Embeddings:
         """The vectors of one call, computed together with what waits beside it. Raises as `read` and `embed` do."""
         loop = asyncio.get_running_loop()
         reading = await loop.run_in_executor(self._reader, self._read, inputs)

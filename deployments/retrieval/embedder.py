@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cluster import collector
+from cluster.documents import Chunk
 from cluster.engines.factory import embedding_engine
 from cluster.engines.tokenizing import read_prompt
-from cluster.errors import BadRequest
+from cluster.errors import BadRequest, HeliostatError
 from cluster.settings.models import ModelSettings
+from cluster.settings.pipelines import DocumentSettings
 from cluster.settings.tree import Settings
-from cluster.types import Chunk, EmbeddingCall, Embeddings, ModelCard, TokenizeCall, Tokenized
+from cluster.types import EmbeddingCall, Embeddings, ModelCard, TokenizeCall, Tokenized
 from deployments.retrieval.batcher import Batcher
 from pipelines.documents.chunker import cut
-from pipelines.documents.parsed import ParsedDocument
+from pipelines.documents.parsed import ParsedDocument, Uncut
 
 
 class Embedder:
@@ -68,21 +70,42 @@ class Embedder:
         """The text of tokens. Raises BadRequest for one outside the vocabulary."""
         return await asyncio.get_running_loop().run_in_executor(self._cutting, self._engine.decode, tokens)
 
-    async def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:
-        """The document's chunks, measured with this model's tokenizer."""
+    async def cut(
+        self,
+        parsed: ParsedDocument,
+        *,
+        document_id: str,
+        source: str,
+        documents: DocumentSettings | None = None,
+    ) -> tuple[Chunk, ...]:
+        """The document's chunks, measured with this model's tokenizer. documents: other sizes than the config's."""
+        uncut = Uncut(parsed=parsed, document_id=document_id, source=source)
+        found = await asyncio.get_running_loop().run_in_executor(self._cutting, self._cut, uncut, documents)
+        if isinstance(found, HeliostatError):
+            raise found
+        return found
 
-        def work() -> tuple[Chunk, ...]:
+    async def cut_many(self, documents: Sequence[Uncut]) -> tuple[tuple[Chunk, ...] | HeliostatError, ...]:
+        """The same of several documents at once; of each its chunks, or why it has none."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._cutting, lambda: tuple(self._cut(one) for one in documents)
+        )
+
+    def _cut(
+        self, document: Uncut, documents: DocumentSettings | None = None
+    ) -> tuple[Chunk, ...] | HeliostatError:
+        try:
             return cut(
-                parsed,
-                document_id=document_id,
-                source=source,
+                document.parsed,
+                document_id=document.document_id,
+                source=document.source,
                 tokenize=self._engine.tokenize,
-                settings=self._settings,
+                settings=documents or self._settings,
                 model=self._id,
                 context_length=self._engine.capabilities.context_length,
             )
-
-        return await asyncio.get_running_loop().run_in_executor(self._cutting, work)
+        except HeliostatError as error:
+            return error
 
     async def check_health(self) -> None:
         """Called by Serve every second: answering at all shows that the loop is free."""

@@ -1,11 +1,21 @@
 """The retriever as a Serve deployment: a shell over a library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cluster.documents import (
+    Added,
+    Chunk,
+    CollectionCard,
+    Document,
+    MetadataValue,
+    NewDocument,
+    Passage,
+    SearchCall,
+)
 from cluster.settings.tree import Settings
 from cluster.stores.embedding_cache import FILE, EmbeddingCache
-from cluster.types import Chunk, CollectionCard, Document, Health, MetadataValue, Passage, SearchCall
+from cluster.types import Health
 from deployments.clients import NO_METADATA
 from deployments.handles import ChunkingEmbedderClient
 from deployments.retrieval.library import Library
@@ -39,6 +49,17 @@ class Retriever:
         return await self._library.add(
             source=source, content=content, collection=collection, tags=tags, metadata=metadata
         )
+
+    async def add_many(
+        self,
+        files: Sequence[NewDocument],
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, MetadataValue] = NO_METADATA,
+    ) -> tuple[Added, ...]:
+        """Store several documents in one pass; of each its document, or why there is none."""
+        return await self._library.add_many(files, collection, tags=tags, metadata=metadata)
 
     async def documents(self, collection: str | None = None) -> tuple[Document, ...]:
         """All stored documents, newest first."""

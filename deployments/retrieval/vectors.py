@@ -5,19 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, MetadataValue, Passage, SearchCall
 from cluster.errors import Unavailable
 from cluster.settings.tree import Settings
 from cluster.stores.factory import open_vectors
-from cluster.types import (
-    Chunk,
-    CollectionCard,
-    Document,
-    EmbedderIdentity,
-    Health,
-    MetadataValue,
-    Passage,
-    SearchCall,
-)
+from cluster.types import Health
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,14 +33,10 @@ class VectorStore:
         self._thread.submit(self._store.documents, settings.documents.collection).result()
         self._thread.submit(self._store.load, settings.documents.collection)
 
-    async def held(self, collection: str, document_id: str, *, chunker: str) -> Document | None:
-        """The published document, where it was cut by this chunker."""
-        return await self._run(lambda: self._store.held(collection, document_id, chunker=chunker))
-
     async def held_many(
         self, collection: str, document_ids: Sequence[str], *, chunker: str
     ) -> tuple[Document | None, ...]:
-        """The same for each of several documents."""
+        """The published documents, where they were cut by this chunker."""
         return await self._run(lambda: self._store.held_many(collection, document_ids, chunker=chunker))
 
     async def missing(self, collection: str, ids: Sequence[str]) -> list[str]:
@@ -67,14 +55,10 @@ class VectorStore:
         """Write chunks and their vectors. Raises EmbedderMismatch, BadRequest."""
         await self._run(lambda: self._store.upsert(collection, chunks, vectors, chunker=chunker, identity=identity))
 
-    async def publish(self, collection: str, document: Document, *, chunker: str) -> Document:
-        """Make a document visible under its source. Raises Conflict."""
-        return await self._run(lambda: self._store.publish(collection, document, chunker=chunker))
-
     async def publish_many(
         self, collection: str, documents: Sequence[Document], *, chunker: str
     ) -> tuple[Document, ...]:
-        """The same of several documents. Raises Conflict."""
+        """Make documents visible under their sources. Raises Conflict."""
         return await self._run(lambda: self._store.publish_many(collection, documents, chunker=chunker))
 
     async def unpublish_sources(self, collection: str, sources: Sequence[str]) -> tuple[Document, ...]:
@@ -132,6 +116,10 @@ class VectorStore:
     async def reindex(self, collection: str) -> int:
         """Make a collection's index anew from its vector files. Raises CollectionNotFound."""
         return await self._run(lambda: self._store.reindex(collection))
+
+    async def reclaim(self, collection: str, *, before: float, spared: Sequence[str]) -> int:
+        """Delete what killed runs stored before that time and nobody published. Returns of how many documents."""
+        return await self._run(lambda: self._store.reclaim(collection, before=before, spared=spared))
 
     async def health(self) -> Health:
         """How the store is; figures: `collections`, `documents` and `chunks`."""

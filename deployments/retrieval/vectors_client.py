@@ -3,16 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from cluster.types import (
-    Chunk,
-    CollectionCard,
-    Document,
-    EmbedderIdentity,
-    Health,
-    MetadataValue,
-    Passage,
-    SearchCall,
-)
+from cluster.documents import Chunk, CollectionCard, Document, EmbedderIdentity, MetadataValue, Passage, SearchCall
+from cluster.types import Health
 from deployments.handles import reply
 
 if TYPE_CHECKING:
@@ -27,10 +19,12 @@ class VectorsClient:
     def __init__(self, handle: "DeploymentHandle[Any]") -> None:
         self._handle = handle
 
-    async def held(self, collection: str, document_id: str, *, chunker: str) -> Document | None:
-        """The published document, where it was cut by this chunker."""
-        call = self._handle.held.remote(collection, document_id, chunker=chunker)
-        return cast("Document | None", await reply(call))
+    async def held_many(
+        self, collection: str, document_ids: Sequence[str], *, chunker: str
+    ) -> tuple[Document | None, ...]:
+        """The published documents, where they were cut by this chunker."""
+        call = self._handle.held_many.remote(collection, list(document_ids), chunker=chunker)
+        return cast("tuple[Document | None, ...]", await reply(call))
 
     async def missing(self, collection: str, ids: Sequence[str]) -> list[str]:
         """Those of the chunk ids that are not stored."""
@@ -50,9 +44,12 @@ class VectorsClient:
             self._handle.upsert.remote(collection, tuple(chunks), vectors, chunker=chunker, identity=identity)
         )
 
-    async def publish(self, collection: str, document: Document, *, chunker: str) -> Document:
-        """Make a document visible under its source."""
-        return cast(Document, await reply(self._handle.publish.remote(collection, document, chunker=chunker)))
+    async def publish_many(
+        self, collection: str, documents: Sequence[Document], *, chunker: str
+    ) -> tuple[Document, ...]:
+        """Make documents visible under their sources."""
+        call = self._handle.publish_many.remote(collection, tuple(documents), chunker=chunker)
+        return cast("tuple[Document, ...]", await reply(call))
 
     async def documents(self, collection: str) -> tuple[Document, ...]:
         """All published documents, newest first."""

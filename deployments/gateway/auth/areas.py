@@ -75,7 +75,18 @@ AREAS = (
         name="documents",
         prefixes=("/api/v1/documents", "/api/v1/rag", "/api/v1/collections", "/v1/vector_stores"),
     ),
-    Area(name="experiments", prefixes=("/api/experiments", "/api/v1/experiments", "/api/v1/sweeps")),
+    Area(
+        name="experiments",
+        prefixes=(
+            "/api/experiments",
+            "/api/responses",
+            "/api/metrics",
+            "/api/analytics",
+            "/api/export",
+            "/api/v1/experiments",
+            "/api/v1/sweeps",
+        ),
+    ),
     Area(name="conversations", prefixes=("/api/v1/conversations", "/api/v1/stream-sessions")),
     Area(name="keys", prefixes=("/api/v1/keys",)),
     Area(name="account", prefixes=("/api/v1/auth",), access=Access.EVERYBODY),
@@ -85,6 +96,7 @@ AREAS = (
         access=Access.ADMIN,
     ),
     Area(name="graphql", prefixes=("/graphql",), access=Access.EVERYBODY),  # each field asks for its route's rights
+    Area(name="pages", prefixes=("/ui",), access=Access.EVERYBODY),
     Area(
         name="docs",
         prefixes=("/docs", "/redoc", "/openapi.json", "/static-offline-docs"),
@@ -101,11 +113,16 @@ OPEN = frozenset(
         ("HEAD", "/"),
         ("GET", "/health"),
         ("HEAD", "/health"),
+        ("GET", "/api/health"),
+        ("HEAD", "/api/health"),
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/refresh"),
     }
 )
-"""What needs no credentials, by method and whole path. Everything else does."""
+"""What needs no credentials, by method and whole path. But for the pages, everything else does."""
+
+OPEN_BELOW = "/ui"
+"""The pages' built files, the same for everybody: a browser that goes there cannot send credentials yet."""
 
 SAYS_LATER = frozenset({"/graphql"})
 """WebSockets that may be opened without credentials: their routes ask for them in the first message."""
@@ -127,6 +144,12 @@ def area_of(path: str) -> Area | None:
             if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
                 return area
     return None
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether a request needs no credentials."""
+    pages = path == OPEN_BELOW or path.startswith(f"{OPEN_BELOW}/")
+    return (method, path) in OPEN or (pages and method in {"GET", "HEAD"})
 
 
 def route_path(scope: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import HeliostatError, InvalidApiKey
-from deployments.gateway.auth.areas import OPEN, SAYS_LATER, SOCKET, refusal, route_path
+from deployments.gateway.auth.areas import SAYS_LATER, SOCKET, is_open, refusal, route_path
 from deployments.gateway.auth.authenticator import Authenticator, Identity
 from deployments.gateway.auth.guard import ASKER, Asker
 from deployments.gateway.auth.origins import check_local_host, check_origin
@@ -105,7 +105,7 @@ class Authentication:
         if self._authenticator is None:
             check_local_host(presented.host)
             return Identity(principal=LOCAL)
-        if (method, path) in OPEN:
+        if is_open(method, path):
             return Identity(principal=NOBODY)
         if presented.credential is None:
             if method == SOCKET and path in SAYS_LATER:

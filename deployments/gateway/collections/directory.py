@@ -15,20 +15,18 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
+from cluster.documents import CollectionCard
 from cluster.errors import CollectionNotFound
 from cluster.settings.tree import Settings
 from cluster.stores.collection_names import (
-    ID_PREFIX,
-    NAME,
-    TENANT_PREFIX,
     Collection,
     CollectionNames,
+    is_operators,
     taken,
     unknown,
 )
 from cluster.stores.database import now
 from cluster.stores.vector_store_files import StoreFiles
-from cluster.types import CollectionCard
 from deployments.clients import Retriever
 from deployments.gateway.principal import LOCAL
 
@@ -173,8 +171,3 @@ class Collections:
     async def _filled(self, name: str) -> bool:
         """Whether the operator filled a collection of that name without the API."""
         return is_operators(name) and name in await self.cards()
-
-
-def is_operators(name: str) -> bool:
-    """Whether a name in the vector store can be one that the operator chose: no drawn one, and no id."""
-    return bool(NAME.fullmatch(name)) and not name.startswith((TENANT_PREFIX, ID_PREFIX))

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from pydantic import AfterValidator, Field
 
+from cluster.documents import CollectionCard
 from cluster.settings.tree import Settings
-from cluster.stores.collection_names import ID_PREFIX, NAME, TENANT_PREFIX, Collection
-from cluster.types import CollectionCard
+from cluster.stores.collection_names import ID_PREFIX, NAME, TENANT_PREFIX, Collection, is_operators
 from deployments.gateway.bodies import json_body
-from deployments.gateway.collections.directory import Collections, Place, is_operators
+from deployments.gateway.collections.directory import Collections, Place
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import LOCAL, Principal, Role, principal_of
 from deployments.gateway.wire import Wire

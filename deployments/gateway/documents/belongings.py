@@ -5,22 +5,20 @@ In a collection of one's own there is nothing to ask: nobody else finds it.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, TypeVar
 
 from sqlalchemy import Engine
 
+from cluster.documents import Document
 from cluster.errors import PermissionDenied
 from cluster.stores.document_owners import LOCAL_OWNER, DocumentOwners
 from cluster.stores.vector_store_files import StoreFiles
-from cluster.types import Document
 from deployments.clients import Retriever
 from deployments.gateway.collections.directory import Place
 from deployments.gateway.principal import Principal, Role
 
 Result = TypeVar("Result")
-
-CHUNK = 1024**2  # bytes
 
 
 class Belongings:
@@ -57,12 +55,10 @@ class Belongings:
             hint = "send it under another name"
             raise PermissionDenied(f"There is a document {source!r}, and it is not yours", hint=hint, param="file")
 
-    async def claim(self, place: Place, source: str, document_id: str, principal: Principal) -> None:
-        """A document was uploaded."""
-        if place.shared:
-            await self._do(
-                lambda owners: owners.claim(place.physical, source, document_id=document_id, owner=principal.owner)
-            )
+    async def claim(self, place: Place, named: Mapping[str, str], principal: Principal) -> None:
+        """Documents were uploaded. named: their ids, by name."""
+        if place.shared and named:
+            await self._do(lambda owners: owners.claim(place.physical, named, owner=principal.owner))
 
     async def check_change(self, place: Place, document_id: str, principal: Principal) -> None:
         """Whether a document may be changed or taken out. Raises DocumentNotFound, PermissionDenied."""
@@ -91,9 +87,7 @@ class Belongings:
 
 def id_of(file: BinaryIO) -> str:
     """The id of the document in a file, read from its beginning and rewound."""
-    digest = hashlib.sha256()
     file.seek(0)
-    while part := file.read(CHUNK):
-        digest.update(part)
+    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # a SpooledTemporaryFile will do
     file.seek(0)
     return digest.hexdigest()

@@ -7,17 +7,17 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from sqlalchemy import Engine
 
+from cluster.documents import Added, Document, NewDocument
 from cluster.errors import NotFound
 from cluster.settings.tree import Settings
 from cluster.stores.document_jobs import DocumentJob, DocumentJobs
-from cluster.types import Document
 from deployments.clients import Retriever
 from deployments.gateway.documents.labels import NONE, Labels
 from deployments.gateway.documents.ray_jobs import Jobs
@@ -73,6 +73,12 @@ class Intake:
         return await self._retriever.add(
             source=source, content=content, collection=collection, tags=labels.tags, metadata=labels.metadata
         )
+
+    async def store_many(
+        self, files: Sequence[NewDocument], collection: str, labels: Labels = NONE
+    ) -> tuple[Added, ...]:
+        """Store small files in one pass; of each its document, or why there is none. Raises Unavailable."""
+        return await self._retriever.add_many(files, collection, tags=labels.tags, metadata=labels.metadata)
 
     async def queue(
         self, source: str, file: BinaryIO, collection: str, *, owner: str, labels: Labels = NONE

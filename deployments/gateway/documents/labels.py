@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import from_json
 
+from cluster.documents import MetadataValue
 from cluster.errors import BadRequest
-from cluster.types import MetadataValue
 from deployments.gateway.parsing import parsed
 from deployments.gateway.wire import Wire
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cluster.documents import Chunk, Document
 from cluster.errors import BadRequest, DocumentNotFound
 from cluster.filters import parse_filter
-from cluster.types import Chunk, Document
 from deployments.gateway.documents.labels import json_field
 
 

@@ -5,17 +5,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy import Engine
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from cluster.errors import HeliostatError
 from cluster.settings.tree import Settings
 from deployments.clients import Backends, Retriever
-from deployments.gateway import lifetimes
+from deployments.gateway import progress
 from deployments.gateway.bodies import json_body
 from deployments.gateway.collections.directory import Collections, Place
 from deployments.gateway.documents.background import Background
 from deployments.gateway.documents.belongings import Belongings
-from deployments.gateway.documents.events import follow, last_event
 from deployments.gateway.documents.form import MAX_FIELDS, MAX_FILES, UPLOAD_BODY, Upload, read_form
 from deployments.gateway.documents.intake import Intake
 from deployments.gateway.documents.labels import LabelChange
@@ -39,7 +38,6 @@ PREFIX = "/api/v1"
 UPLOADS = f"{PREFIX}/documents"  # its bodies have a limit of their own
 MOST_LISTED = 1000
 MOST_CHUNKS = 500
-STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold events back
 
 Named = Annotated[
     str | None, Query(max_length=512, description="A collection's name or id; the shared one by default.")
@@ -51,7 +49,6 @@ Part = Annotated[str | None, Query(max_length=512, description="A part of the na
 Filter = Annotated[str | None, Query(max_length=16_384, description="A filter, as JSON.")]
 First = Annotated[int, Query(ge=0, description="The ordinal of the first one.")]
 ChunkLimit = Annotated[int, Query(ge=1, le=MOST_CHUNKS)]
-Seen = Annotated[int, Query(ge=0, description="The last event that was seen; Last-Event-ID goes before.")]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -136,13 +133,17 @@ def _upload_routes(routes: APIRouter, desk: Desk) -> None:
         summary="The same, after Last-Event-ID and live until its end; 204 where nothing comes any more",
         response_class=Response,
     )
-    async def events(job_id: str, request: Request, after: Seen = 0) -> Response:
-        owner, seen = principal_of(request).owner, last_event(request, after)
-        first = await desk.intake.standing(job_id, owner)
-        if first.over and first.number <= seen:
-            return Response(status_code=204)  # tells EventSource to stop asking
-        told = lifetimes.guarded(follow(lambda: desk.intake.standing(job_id, owner), first, after=seen))
-        return StreamingResponse(told, media_type="text/event-stream", headers=STREAM_HEADERS)
+    async def events(job_id: str, request: Request, after: progress.Seen = 0) -> Response:
+        owner = principal_of(request).owner
+
+        async def look() -> progress.Standing:
+            standing = await desk.intake.standing(job_id, owner)
+            state = standing.progress.state
+            return progress.Standing(
+                number=standing.number, status=state, over=standing.over, begun=True, told=standing.told()
+            )
+
+        return await progress.streamed(look, after=progress.last_event(request, after))
 
 
 def _reading_routes(routes: APIRouter, desk: Desk) -> None:

@@ -1,13 +1,14 @@
 """Uploaded files: small ones are stored while the client waits, or in the background; large ones by a job."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from cluster.documents import Document, NewDocument
 from cluster.errors import HeliostatError
 from cluster.settings.tree import Settings
-from cluster.types import Document
 from deployments.gateway.collections.directory import Collections, Place
 from deployments.gateway.documents.belongings import Belongings, id_of
 from deployments.gateway.documents.intake import Intake
@@ -17,7 +18,9 @@ from pipelines.documents.media import require_readable
 from pipelines.documents.reader import check_size
 
 JOBS_PATH = "/api/v1/documents/jobs"
-AT_ONCE = 4  # files of one upload: enough to embed one while others are parsed
+AT_ONCE = 4  # passes of one upload: enough to embed one while others are parsed
+FILES_TOGETHER = 16  # stored in one pass: a call costs as much as a small file, and progress is told a pass
+BYTES_TOGETHER = 64 * 1024  # a batch of text for the embedder; of more, what is done is told file by file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,52 +88,98 @@ class Uploads:
     async def take_all(
         self, files: Sequence[Incoming], target: Target, watch: Watch = lambda _: None
     ) -> list[Taken]:
-        """Store files, a few at once, or say of each why not. watch: is told of each as it is done.
+        """Store files, several in one pass, or say of each why not. watch: is told of each as it is done.
 
         Those of one name go one after the other, so that the last one stands under it. Raises CollectionNotFound
         where the collection was removed meanwhile.
         """
         stored = await self._belongings.stored(target.place, target.principal)
         taken: dict[int, Taken] = {}
-        by_name: dict[str, list[int]] = {}
-        for at, file in enumerate(files):
-            by_name.setdefault(file.source, []).append(at)
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def in_turn(ats: list[int]) -> None:
-            for at in ats:
-                async with places:
-                    taken[at] = await self._take(files[at], target, stored)
-                watch(taken[at])
+        async def together(ats: Sequence[int]) -> None:
+            async with places:
+                found = await self._take([files[at] for at in ats], target, stored)
+            for at, one in zip(ats, found, strict=True):
+                taken[at] = one
+                watch(one)
 
-        async with asyncio.TaskGroup() as group:
-            for ats in by_name.values():
-                group.create_task(in_turn(ats))
+        for turn in _turns(files):
+            async with asyncio.TaskGroup() as group:
+                for ats in self._groups(files, turn):
+                    group.create_task(together(ats))
         await self._collections.settle(target.place)
         return [taken[at] for at in range(len(files))]
 
-    async def _take(self, file: Incoming, target: Target, stored: tuple[Document, ...] | None) -> Taken:
-        """Store one file, or say why not: a wrong file fails no other."""
-        source, place, principal = file.source, target.place, target.principal
-        try:
-            if file.refused is not None:
-                raise file.refused
-            require_readable(source)
-            check_size(source, file.size, self._settings)
-            await self._belongings.check_name(place, source, principal, stored)
-            if self._intake.is_small(file.size):
-                content = await asyncio.to_thread(_whole, file.file)
-                document = await self._intake.store(source, content, place.physical, target.labels)
-                await self._belongings.claim(place, source, document.id, principal)
-                return Stored(source=source, document=document)
-            # Its claim comes first: nobody else may take it out as soon as it is stored.
-            await self._belongings.claim(place, source, await asyncio.to_thread(id_of, file.file), principal)
-            job_id = await self._intake.queue(
-                source, file.file, place.physical, owner=principal.owner, labels=target.labels
-            )
-            return Queued(source=source, job_id=job_id)
-        except HeliostatError as error:
-            return Refused(source=source, error=error)
+    def _groups(self, files: Sequence[Incoming], turn: Sequence[int]) -> Iterator[list[int]]:
+        """Places of files that are stored in one pass; a large one is alone."""
+        group: list[int] = []
+        size = 0
+        for at in turn:
+            own = files[at].size
+            if group and (len(group) == FILES_TOGETHER or size + own > BYTES_TOGETHER):
+                yield group
+                group, size = [], 0
+            group.append(at)
+            size += own
+        if group:
+            yield group
+
+    async def _take(
+        self, files: Sequence[Incoming], target: Target, stored: tuple[Document, ...] | None
+    ) -> list[Taken]:
+        """Store some files, no two of one name, or say of each why not: a wrong file fails no other."""
+        found: dict[str, Taken] = {}
+        small: list[Incoming] = []
+        for file in files:
+            try:
+                await self._check(file, target, stored)
+                if self._intake.is_small(file.size):
+                    small.append(file)
+                else:
+                    found[file.source] = await self._queued(file, target)
+            except HeliostatError as error:
+                found[file.source] = Refused(source=file.source, error=error)
+        if small:
+            try:
+                found |= await self._stored(small, target)
+            except HeliostatError as error:
+                found |= {file.source: Refused(source=file.source, error=error) for file in small}
+        return [found[file.source] for file in files]
+
+    async def _check(self, file: Incoming, target: Target, stored: tuple[Document, ...] | None) -> None:
+        """Raises what is wrong with a file before its content is looked at."""
+        if file.refused is not None:
+            raise file.refused
+        require_readable(file.source)
+        check_size(file.source, file.size, self._settings)
+        await self._belongings.check_name(target.place, file.source, target.principal, stored)
+
+    async def _queued(self, file: Incoming, target: Target) -> Queued:
+        # Its claim comes first: nobody else may take it out as soon as it is stored.
+        document_id = await asyncio.to_thread(id_of, file.file)
+        await self._belongings.claim(target.place, {file.source: document_id}, target.principal)
+        job_id = await self._intake.queue(
+            file.source,
+            file.file,
+            target.place.physical,
+            owner=target.principal.owner,
+            labels=target.labels,
+        )
+        return Queued(source=file.source, job_id=job_id)
+
+    async def _stored(self, files: Sequence[Incoming], target: Target) -> dict[str, Taken]:
+        """By name."""
+        new = await asyncio.to_thread(lambda: [_whole(file) for file in files])
+        added = await self._intake.store_many(new, target.place.physical, target.labels)
+        named = {file.source: one.id for file, one in zip(files, added, strict=True) if isinstance(one, Document)}
+        await self._belongings.claim(target.place, named, target.principal)
+        return {
+            file.source: Stored(source=file.source, document=one)
+            if isinstance(one, Document)
+            else Refused(source=file.source, error=one)
+            for file, one in zip(files, added, strict=True)
+        }
 
 
 def told_job(job_id: str) -> dict[str, str]:
@@ -144,6 +193,18 @@ def told_error(error: HeliostatError) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def _whole(file: BinaryIO) -> bytes:
-    file.seek(0)
-    return file.read()
+def _turns(files: Sequence[Incoming]) -> list[list[int]]:
+    """Places of files in lists, to be gone through one after the other: no list has a name twice."""
+    turns: list[list[int]] = []
+    seen: Counter[str] = Counter()
+    for at, file in enumerate(files):
+        if seen[file.source] == len(turns):
+            turns.append([])
+        turns[seen[file.source]].append(at)
+        seen[file.source] += 1
+    return turns
+
+
+def _whole(file: Incoming) -> NewDocument:
+    file.file.seek(0)
+    return NewDocument(source=file.source, content=file.file.read())

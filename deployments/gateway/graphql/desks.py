@@ -10,8 +10,8 @@ from deployments.clients import Backends
 from deployments.gateway.auth.directory import Directory
 from deployments.gateway.chats import Chats
 from deployments.gateway.conversations.desk import Desk as Conversations
-from deployments.gateway.experiments import Desk as Experiments
-from deployments.gateway.experiments import Jobs, RayJobs
+from deployments.gateway.lab.batch_desk import Desk as Experiments
+from deployments.gateway.lab.jobs import Jobs, RayJobs
 from deployments.gateway.model_records.book import Book
 from deployments.gateway.openai.batches import Desk as Batches
 from deployments.gateway.openai.model_list import ModelList

@@ -2,12 +2,12 @@
 
 import strawberry
 
-from deployments.gateway.experiments import whole
 from deployments.gateway.graphql import conversations, models, runs
 from deployments.gateway.graphql.asking import Info, asking, checked_page
 from deployments.gateway.graphql.conversations import Conversation, ConversationPage, MessagePage
 from deployments.gateway.graphql.models import Model
 from deployments.gateway.graphql.runs import BatchStatus, Experiment, ExperimentPage
+from deployments.gateway.lab.batch_shown import whole
 
 
 @strawberry.type

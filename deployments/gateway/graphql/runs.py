@@ -9,10 +9,10 @@ from cluster.errors import ExperimentNotFound
 from cluster.stores.batches import ACTIVE, Batch
 from cluster.stores.experiments import PENDING, RUNNING
 from cluster.stores.experiments import Experiment as Stored
-from deployments.gateway.experiments import whole
 from deployments.gateway.graphql.asking import Asking, Info, asking
 from deployments.gateway.graphql.filled import filled
 from deployments.gateway.graphql.scalars import Json, Moment
+from deployments.gateway.lab.batch_shown import whole
 
 EXPERIMENTS, BATCHES = "/api/experiments", "/v1/batches"
 

@@ -231,7 +231,7 @@ def open_gate(settings: Settings) -> Gate:
             "%d gateways count limits each by itself; limits.rates.redis lets them count together",
             settings.gateway.replicas,
         )
-    models = (*settings.chat_models, *settings.embedding_models)
+    models = (*settings.chat_models, *settings.embedding_models, *settings.rerank_models)
     return Gate(limiter=limiter, queues={model.id: _queue(model, settings) for model in models})
 
 

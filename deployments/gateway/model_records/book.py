@@ -1,8 +1,9 @@
 """What this gateway counts of each model: summed in memory, added to the database every few seconds.
 
 A database that is away loses nothing and stops no request: the sums grow, and are added when it is back. They
-take a few KiB a model and day, whatever the traffic; `MOST_SUMS` bounds them all the same. What a gateway that is
-killed has counted in the last `FLUSH_S` is lost, and nothing is counted twice.
+take a few KiB a model and day, whatever the traffic; `MOST_SUMS` bounds them all the same. A gateway that stops
+adds the rest before it ends; what one that is killed has counted in the last `FLUSH_S` is lost. Nothing counts
+twice.
 """
 
 import asyncio

@@ -27,15 +27,17 @@ class Known:
     def name_of(self, asked: str) -> str | None:
         """A model's own name; None where there is none of that name."""
         models = self._backends.models
+        if asked == self._embedder or asked in self._backends.rerankers:
+            return asked
         if isinstance(models, Available):
-            return models.name_of(asked) or (asked if asked == self._embedder else None)
-        return asked if asked in models or asked == self._embedder else None
+            return models.name_of(asked)
+        return asked if asked in models else None
 
     def names(self) -> set[str]:
         """All models that may be asked for."""
         models = self._backends.models
         coming = {card.id for card in models.loadable()} if isinstance(models, Available) else set()
-        return {*models, *coming, *([self._embedder] if self._embedder else [])}
+        return {*models, *coming, *self._backends.rerankers, *([self._embedder] if self._embedder else [])}
 
     async def loaded(self) -> Mapping[str, LoadedModel]:
         """What the fleet has loaded, or is about to."""
@@ -86,6 +88,8 @@ class Known:
                     return card
                 if name in models:
                     return await models[name].card()
+                if name in self._backends.rerankers:
+                    return await self._backends.rerankers[name].card()
                 return await embedder.card() if embedder is not None and name == self._embedder else None
         except (HeliostatError, TimeoutError):
             return None

@@ -1,14 +1,12 @@
 """`/api/v1/models/{id}/record`: how often a model was asked, what came of it, and how long it took."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Query, Request
 
-from cluster.errors import DatabaseAway, ModelNotFound
+from cluster.errors import ModelNotFound
 from cluster.settings.tree import Settings
 from cluster.stores.model_records import ModelRecord, ModelRecords, Sums
 from deployments.clients import Backends
@@ -24,18 +22,11 @@ Days = Annotated[
 
 
 def router(book: Book, backends: Backends, settings: Settings) -> APIRouter:
-    """The records' routes. What is not in the database yet when the gateway stops is added then."""
+    """The records' routes."""
     assert book.store is not None
     store: ModelRecords = book.store
     known = Known(backends, settings)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        with suppress(DatabaseAway):
-            await book.close()
-
-    routes = APIRouter(prefix="/api/v1/models", tags=["Models"], lifespan=lifespan)
+    routes = APIRouter(prefix="/api/v1/models", tags=["Models"])
 
     @routes.get("/records", summary="What came of the requests to all models")
     async def list_records(request: Request, days: Days = None) -> dict[str, Any]:

@@ -13,7 +13,12 @@ from cluster.stores.log_buckets import ERROR
 from cluster.stores.model_records import ModelRecord
 
 MS = 1000
-TASKS = {"chat": "text-generation", "vision": "image-text-to-text", "embedding": "feature-extraction"}
+TASKS = {
+    "chat": "text-generation",
+    "vision": "image-text-to-text",
+    "embedding": "feature-extraction",
+    "rerank": "text-ranking",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from cluster.library.library import Library
 from cluster.serve_replicas import RUNNING, ReplicaCounts
 from cluster.settings.models import ModelSettings
 from cluster.settings.tree import Settings
-from cluster.types import ModelCard
+from cluster.types import ModelCard, Task
 from deployments.clients import ChatModel, Fleet
 from deployments.gateway.limits.gate import Gate
 from deployments.gateway.models.claims import Claims, Connection
@@ -53,10 +53,11 @@ def asleep(settings: Settings, name: str, *, counts: ReplicaCounts = RUNNING) ->
     return None
 
 
-def described(model: ModelSettings) -> ModelCard:
+def described(model: ModelSettings, task: Task = Task.CHAT) -> ModelCard:
     """What the settings say of a model."""
     return unloaded(
         model.id,
+        task=task,
         engine=model.engine.kind,
         context_length=model.context_length or 0,
         images=False,

@@ -197,9 +197,17 @@ async def card_of(models: Mapping[str, ChatModel], name: str) -> ModelCard:
     return card or await models[name].card()
 
 
-def unloaded(name: str, *, engine: str, context_length: int, images: bool, memory_gib: float | None) -> ModelCard:
+def unloaded(
+    name: str,
+    *,
+    engine: str,
+    context_length: int,
+    images: bool,
+    memory_gib: float | None,
+    task: Task = Task.CHAT,
+) -> ModelCard:
     """The card of a model that is not loaded: what its description says of it."""
-    capabilities = Capabilities(task=Task.CHAT, context_length=context_length, images=images)
+    capabilities = Capabilities(task=task, context_length=context_length, images=images)
     return ModelCard(
         id=name, engine=engine, revision="", created=0, capabilities=capabilities, memory_gib=memory_gib
     )

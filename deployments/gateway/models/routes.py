@@ -1,7 +1,7 @@
 """`/api/v1/models`: what may be loaded, what is, and having it loaded and unloaded."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cluster.durations import seconds
 from cluster.errors import ModelNotFound
+from cluster.stores.promotions import Promotion
 from cluster.types import LoadedModel, ModelCard, ModelEvent
 from deployments.clients import Fleet
 from deployments.gateway.bodies import json_body
@@ -19,6 +20,7 @@ from deployments.gateway.lifetimes import guarded
 from deployments.gateway.models.on_demand import Available
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import Principal, principal_of
+from deployments.gateway.promoted import Promoted
 from deployments.gateway.wire import Wire
 
 QUIET_S = 15.0  # a comment goes out after that long without an event, so that proxies keep the stream
@@ -48,8 +50,9 @@ class UnloadRequest(Wire):
     force: bool = False
 
 
-def router(models: Available, fleet: Fleet) -> APIRouter:
-    """The routes of the fleet."""
+def router(models: Available, fleet: Fleet, promoted: Promoted | None = None) -> APIRouter:
+    """The routes of the fleet. promoted: what a row says of its model's promoted parameters, where it has some."""
+    promoted = promoted or Promoted(None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,13 +69,16 @@ def router(models: Available, fleet: Fleet) -> APIRouter:
         loaded = {model.id: model for model in await fleet.loaded()}
         rows = [_loaded(model) for model in loaded.values()]
         rows += [_unloaded(card) for card in models.loadable() if card.id not in loaded]
-        return {"object": "list", "data": [row for row in rows if may_ask(row["id"])]}
+        known = await promoted.now()
+        return {"object": "list", "data": [_with_defaults(row, known) for row in rows if may_ask(row["id"])]}
 
     @routes.get("/loaded", summary="The models that are loaded, or on their way")
     async def list_loaded(request: Request) -> dict[str, Any]:
         may_ask = principal_of(request).may_ask
         await models.tell()
-        return {"object": "list", "data": [_loaded(model) for model in await fleet.loaded() if may_ask(model.id)]}
+        rows = [_loaded(model) for model in await fleet.loaded() if may_ask(model.id)]
+        known = await promoted.now()
+        return {"object": "list", "data": [_with_defaults(row, known) for row in rows]}
 
     @routes.get("/events", summary="What happens to models, as server-sent events", response_model=None)
     async def follow(request: Request, after: int = 0) -> Response:
@@ -124,6 +130,12 @@ async def _told(fleet: Fleet, after: int, may_ask: Any) -> AsyncGenerator[bytes,
 
 def _event(event: ModelEvent) -> bytes:
     return f"id: {event.number}\nevent: {event.what}\ndata: {json.dumps(asdict(event))}\n\n".encode()
+
+
+def _with_defaults(row: dict[str, Any], known: Mapping[str, Promotion]) -> dict[str, Any]:
+    """A row with what was promoted for its model: absent where nothing was."""
+    promotion = known.get(row["id"])
+    return row if promotion is None else {**row, "promoted": promotion.as_json()}
 
 
 def _loaded(model: LoadedModel) -> dict[str, Any]:

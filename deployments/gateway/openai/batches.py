@@ -25,7 +25,7 @@ from cluster.stores.batches import CANCELLING, FAILED, Batch, Batches
 from cluster.stores.files import BATCH, Files
 from deployments.gateway.auth.areas import refusal
 from deployments.gateway.bodies import json_body
-from deployments.gateway.experiments import Jobs, RayJobs
+from deployments.gateway.lab.jobs import Jobs, RayJobs
 from deployments.gateway.openai.files import LONGEST_S, SHORTEST_S, listed
 from deployments.gateway.openai.lines import ENDPOINTS
 from deployments.gateway.parsing import parse

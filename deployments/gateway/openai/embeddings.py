@@ -2,7 +2,8 @@
 
 import base64
 import json
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from cluster.engines.remote.providers import Providers
 from cluster.errors import BadRequest, ModelNotFound, UnsupportedParameter
 from cluster.settings.routing import AUTO
 from cluster.settings.tree import Settings
-from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority, Usage
+from cluster.types import EmbeddingCall, Embeddings, ModelCard, Priority, Scores, Usage
 from deployments.clients import Backends, Embedder
 from deployments.gateway import lifetimes
 from deployments.gateway.cache.build import Caches
@@ -26,6 +27,8 @@ from deployments.gateway.retries import Retries
 from deployments.gateway.wire import EmbeddingRequest
 
 EMBEDDING_TIMEOUT_S = 120.0
+
+Answer = TypeVar("Answer", Embeddings, Scores)
 
 
 class EmbeddingInputs:
@@ -43,6 +46,7 @@ class EmbeddingInputs:
     ) -> None:
         self._records = records or NoRecords()
         self._embedder = backends.embedder
+        self._rerankers = backends.rerankers
         self._retries = retries
         self._caches = caches
         self._gate = gate
@@ -71,6 +75,8 @@ class EmbeddingInputs:
         if model_id == AUTO and self._auto and principal.may_ask(self.model_id or ""):
             model_id = self.model_id or AUTO  # there is one, or none
         may_ask, embedder = principal.may_ask(model_id), self._embedder_of(model_id)
+        if may_ask and model_id in self._rerankers:
+            raise BadRequest(f"{model_id} is a reranking model", hint="POST /v1/rerank", param="model")
         if may_ask and embedder is None and model_id in self._chat_models:
             raise BadRequest(f"{model_id} is a chat model", hint="it has no embeddings", param="model")
         if embedder is None or not may_ask:
@@ -106,20 +112,29 @@ class EmbeddingInputs:
     ) -> Embeddings:
         async def ask(call: EmbeddingCall) -> Embeddings:
             estimate = usage.of_inputs(call.inputs)
-            # The limits of who asks are outside of the visit: what they refuse never came to the model.
-            async with self._gate.account(principal, priority=Priority.INTERACTIVE, estimate=estimate) as admission:
-                with Visit(self._records, card.id, estimate=estimate, limit_s=EMBEDDING_TIMEOUT_S) as visit:
-                    async with self._gate.place(admission, card.id):
-                        result = await self._retries.whole(card.id, lambda: embedder.embed(call))
-                    admission.used = sum(result.tokens)
-                    visit.usage = Usage(prompt_tokens=admission.used)
-                    return result
+            return await self.in_turn(card.id, principal, lambda: embedder.embed(call), estimate=estimate)
 
         if self._caches is None:
             return await ask(call)
         return await self._caches.vectors.embed(
             call, ask, owner=principal.owner, model=card.id, revision=card.revision
         )
+
+    async def in_turn(
+        self, model_id: str, principal: Principal, ask: Callable[[], Awaitable[Answer]], *, estimate: usage.Estimate
+    ) -> Answer:
+        """What a model answers, within the limits of who asks and in its turn; tried again where that helps.
+
+        The answer says how many tokens it took in the end.
+        """
+        # The limits of who asks are outside of the visit: what they refuse never came to the model.
+        async with self._gate.account(principal, priority=Priority.INTERACTIVE, estimate=estimate) as admission:
+            with Visit(self._records, model_id, estimate=estimate, limit_s=EMBEDDING_TIMEOUT_S) as visit:
+                async with self._gate.place(admission, model_id):
+                    result = await self._retries.whole(model_id, ask)
+                admission.used = sum(result.tokens)
+                visit.usage = Usage(prompt_tokens=admission.used)
+                return result
 
     def checked(self, given: str | list[str] | list[int] | list[list[int]], *, param: str = "input") -> Any:
         """The inputs as a call has them. Raises BadRequest for none, too many, too long or empty ones.

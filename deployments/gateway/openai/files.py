@@ -4,7 +4,6 @@ An upload is spooled to disk while it arrives, copied to the home in pieces, and
 """
 
 import asyncio
-import errno
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from cluster.errors import BadRequest, PayloadTooLarge, Unavailable
 from cluster.settings.tree import Settings
+from cluster.stores.draft import NO_ROOM
 from cluster.stores.files import ASSISTANTS, BATCH, USER_DATA, Files, StoredFile, new_id, unknown
 from deployments.gateway.principal import principal_of
 
@@ -186,7 +186,7 @@ def _store(
                 draft.write(piece)
             return files.keep(draft, owner=owner, filename=filename, purpose=purpose, expires_s=expires_s)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         raise Unavailable("The disk is full", hint="delete files, or ask the operator for room") from None
 

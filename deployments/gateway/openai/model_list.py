@@ -52,6 +52,7 @@ class ModelList:
         names = [name for name in models if may_ask(name)]
         if self._backends.embedder is not None and self._embedder is not None and may_ask(self._embedder):
             names.append(self._embedder)
+        names += filter(may_ask, self._backends.rerankers)
         found = await self._cards.of(names)
         rows = [self._row(name, found[name]) for name in names]
         rows += [
@@ -77,13 +78,15 @@ class ModelList:
             raise self._chats.unknown(name, principal)
         if isinstance(models, Available) and (card := await models.card(name)) is not None:
             return listed(card)
-        if name in models or name == self._embedder:
+        if name in models or name == self._embedder or name in self._backends.rerankers:
             return listed(await self._asked(name))
         raise self._chats.unknown(name, principal)
 
     async def _asked(self, name: str) -> ModelCard:
         if name == self._embedder and self._backends.embedder is not None:
             return await self._backends.embedder.card()
+        if name in self._backends.rerankers:
+            return await self._backends.rerankers[name].card()
         return await card_of(self._backends.models, name)
 
     def _row(self, name: str, found: ModelCard | HeliostatError) -> Listed:
@@ -95,9 +98,10 @@ class ModelList:
 
     def _unseen(self, name: str) -> ModelCard:
         model = self._settings.get(name)
+        task = Task.RERANK if name in self._backends.rerankers else Task.CHAT
         if model is not None and name != self._embedder:
-            return described(model)
-        task = Task.EMBEDDING if name == self._embedder else Task.CHAT
+            return described(model, task)
+        task = Task.EMBEDDING if name == self._embedder else task
         able = Capabilities(task=task, context_length=0)
         kind = model.engine.kind if model is not None else ""
         return ModelCard(id=name, engine=kind, revision="", created=0, capabilities=able)

@@ -13,6 +13,7 @@ from deployments.gateway.chats import Chats, Checked
 from deployments.gateway.openai import scores, tokens
 from deployments.gateway.openai.embeddings import embedding_inputs
 from deployments.gateway.openai.model_list import ModelList
+from deployments.gateway.openai.scoring import Scoring
 from deployments.gateway.principal import principal_of
 from deployments.gateway.surface import take
 from deployments.gateway.wire import ChatRequest, CompletionRequest, EmbeddingRequest
@@ -57,7 +58,12 @@ def router(backends: Backends, settings: Settings, chats: Chats) -> APIRouter:
         return await embeddings.create(request)
 
     surface = APIRouter()  # with paths outside /v1, too
-    take(surface, routes, scores.router(embeddings), tokens.router(backends, chats, embeddings))
+    take(
+        surface,
+        routes,
+        scores.router(Scoring(backends, embeddings, settings)),
+        tokens.router(backends, chats, embeddings),
+    )
     return surface
 
 

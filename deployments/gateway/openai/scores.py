@@ -1,7 +1,7 @@
-"""`/v1/score` and `/v1/rerank`: how close texts are, by the cosine of their embeddings.
+"""`/v1/score` and `/v1/rerank`: how close texts are.
 
-The embedding model reads each text by itself (a bi-encoder). A cross-encoder, which reads two together, ranks
-better and is not served here yet.
+A cross-encoder reads two texts together. The embedding model reads each by itself (a bi-encoder): its score is the
+cosine of their embeddings, which ranks worse and costs less.
 """
 
 import json
@@ -14,14 +14,16 @@ from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from cluster.errors import BadRequest
-from cluster.types import Embeddings, ModelCard
+from cluster.types import ModelCard
+from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
-from deployments.gateway.openai.embeddings import EmbeddingInputs
+from deployments.gateway.openai.embeddings import EMBEDDING_TIMEOUT_S
+from deployments.gateway.openai.scoring import Scored, Scoring
 from deployments.gateway.parsing import parse
-from deployments.gateway.principal import principal_of
+from deployments.gateway.principal import Asker, principal_of
 from deployments.gateway.wire import Wire
 
-PLACE = re.compile(r"\binput\[(\d+)\]")  # how an embedder names one of its inputs
+PLACE = re.compile(r"\binput\[(\d+)\]")  # how an engine names one of its inputs
 
 Texts = str | Annotated[list[str], Field(min_length=1)]
 
@@ -74,23 +76,20 @@ class RerankRequest(Wire):
     user: str | None = None
 
 
-def router(embeddings: EmbeddingInputs) -> APIRouter:
+def router(scoring: Scoring) -> APIRouter:
     """The routes, under `/v1` and at the root, as vLLM has them."""
     routes = APIRouter(tags=["OpenAI"])
 
     async def score(request: Request) -> Response:
-        """The cosine similarity of texts."""
+        """The similarity of texts."""
         wanted = parse(ScoreRequest, await request.body())
         first, second = (_texts(getattr(wanted, name)) for name in wanted.names)
         if len(first) not in (1, len(second)):
             problem = f"{len(first)} and {len(second)} texts are no pairs"
             raise BadRequest(problem, hint="send one, or as many as the others", param=wanted.names[0])
-        parts = dict(zip(wanted.names, (first, second), strict=True))
-        card = await embeddings.card(wanted.model, principal_of(request))
-        found = await _embedded(request, embeddings, card, parts)
-        ones, others = found.vectors[: len(first)], found.vectors[len(first) :]
-        figures = (ones * others).sum(axis=1)  # of unit vectors, it is the cosine; one row goes with all
-        data = [{"index": at, "object": "score", "score": float(figure)} for at, figure in enumerate(figures)]
+        card = await scoring.card(wanted.model, principal_of(request))
+        found = await _scored(request, scoring, card, dict(zip(wanted.names, (first, second), strict=True)))
+        data = [{"index": at, "object": "score", "score": value} for at, value in enumerate(found.values)]
         head = {"id": f"score-{request.state.request_id}", "object": "list", "created": int(time.time())}
         return _answer({**head, "model": card.id, "data": data}, found)
 
@@ -98,10 +97,9 @@ def router(embeddings: EmbeddingInputs) -> APIRouter:
         """Documents by their similarity to a query, best first."""
         wanted = parse(RerankRequest, await request.body())
         documents = [one if isinstance(one, str) else one.text for one in wanted.documents]
-        parts = {"query": [wanted.query], "documents": documents}
-        card = await embeddings.card(wanted.model, principal_of(request))
-        found = await _embedded(request, embeddings, card, parts)
-        figures = [float(figure) for figure in found.vectors[1:] @ found.vectors[0]]
+        card = await scoring.card(wanted.model, principal_of(request))
+        found = await _scored(request, scoring, card, {"query": [wanted.query], "documents": documents})
+        figures = found.values
         order = sorted(range(len(figures)), key=lambda at: -figures[at])[: wanted.top_n or None]
         results = [
             {"index": at, "relevance_score": figures[at]}
@@ -123,13 +121,13 @@ def router(embeddings: EmbeddingInputs) -> APIRouter:
     return routes
 
 
-async def _embedded(
-    request: Request, embeddings: EmbeddingInputs, card: ModelCard, parts: dict[str, list[str]]
-) -> Embeddings:
-    """The vectors of all parts, one after the other. Errors name the part."""
+async def _scored(request: Request, scoring: Scoring, card: ModelCard, parts: dict[str, list[str]]) -> Scored:
+    """The scores of two named lists; a hang-up of the client ends it. Errors name the list and the place."""
+    first, second = parts.values()
+    asker = Asker(principal=principal_of(request), request_id=request.state.request_id)
     try:
-        inputs = embeddings.checked([text for texts in parts.values() for text in texts])
-        return await embeddings.vectors(request, card, inputs)
+        work = scoring.scored(card, first, second, asker)
+        return await lifetimes.while_connected(request, work, timeout_s=EMBEDDING_TIMEOUT_S)
     except BadRequest as error:
         place = PLACE.search(error.param or "")
         if place is None:
@@ -152,8 +150,7 @@ def _texts(given: Texts) -> list[str]:
     return [given] if isinstance(given, str) else given
 
 
-def _answer(content: dict[str, Any], found: Embeddings) -> Response:
-    tokens = sum(found.tokens)
-    content["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+def _answer(content: dict[str, Any], found: Scored) -> Response:
+    content["usage"] = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
     headers = {"x-heliostat-truncated-inputs": str(found.truncated)} if found.truncated else None
     return Response(json.dumps(content), media_type="application/json", headers=headers)

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from cluster.engines.remote.providers import Providers
 from cluster.errors import BadRequest, ContextTooLong, ModelNotFound, ReplicaLost
+from cluster.retrieval.relevance import Judged
 from cluster.settings.routing import AUTO
 from cluster.settings.tree import Settings
 from cluster.types import Priority
@@ -21,15 +22,16 @@ from deployments.clients import Backends
 from deployments.gateway.chats import Chats, CheckedChat
 from deployments.gateway.limits import usage
 from deployments.gateway.limits.usage import Estimate
+from deployments.gateway.principal import Asker
 from deployments.gateway.providers.naming import model_of
-from deployments.gateway.rag import grounding, shown
+from deployments.gateway.rag import shown
 from deployments.gateway.rag.citations import cite
 from deployments.gateway.rag.events import Reading, event
-from deployments.gateway.rag.relevance import Judged
-from deployments.gateway.rag.searching import Asker, Searches
+from deployments.gateway.rag.searching import Searches
 from deployments.gateway.rag.shown import Body
 from deployments.gateway.rag.wire import QuestionRequest
 from deployments.gateway.routing.auto_policy import Need
+from pipelines.documents import grounding
 
 NOTHING = Estimate(prompt=0, answer=0)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cluster.documents import Passage
 from cluster.retrieval.analyser import STOP_WORDS
-from cluster.types import Passage
 
 LEAST_WORDS = 4  # of a quote inside a sentence: shorter runs of words are in any text about the same things
 LONGEST = 200_000  # characters of an answer that are looked at; none that is read is so long

@@ -11,10 +11,10 @@ from deployments.gateway import lifetimes
 from deployments.gateway.bodies import json_body
 from deployments.gateway.chats import Chats
 from deployments.gateway.parsing import parse
-from deployments.gateway.principal import principal_of
+from deployments.gateway.principal import Asker, principal_of
 from deployments.gateway.rag import events, shown
 from deployments.gateway.rag.answers import Answers
-from deployments.gateway.rag.searching import Asker, Searches
+from deployments.gateway.rag.searching import Searches
 from deployments.gateway.rag.wire import QuestionRequest, SearchRequest
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # no proxy may hold tokens back

@@ -1,20 +1,20 @@
 """Passages for a question: of somebody's collection, filtered, judged, and put into a model's order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cluster.documents import EQUAL, LegWeights, Passage, SearchCall, SearchMode
 from cluster.errors import BadRequest
 from cluster.filters import parse_filter
+from cluster.retrieval.fusion import CANDIDATES
+from cluster.retrieval.relevance import Judged, judge
 from cluster.settings.pipelines import DocumentSettings
 from cluster.settings.tree import Settings
-from cluster.types import Passage, SearchCall, SearchMode
 from deployments.clients import Backends, Retriever
 from deployments.gateway.chats import Chats
-from deployments.gateway.openai.embeddings import embedding_inputs
-from deployments.gateway.principal import Principal, Role
-from deployments.gateway.rag.relevance import Judged, judge
-from deployments.gateway.rag.reranking import CANDIDATES, Reranking
+from deployments.gateway.openai.scoring import open_scoring
+from deployments.gateway.principal import Asker, Principal, Role
+from deployments.gateway.rag.reranking import Reranking
 from deployments.gateway.rag.wire import SearchRequest
 
 
@@ -24,14 +24,6 @@ class Directory(Protocol):
     async def resolve(self, owner: str, name_or_id: str | None, *, operator: bool = False) -> str:
         """The collection's name in the vector store. Raises CollectionNotFound."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Who searches, in which request."""
-
-    principal: Principal
-    request_id: str
 
 
 class Searches:
@@ -55,6 +47,11 @@ class Searches:
         if wanted.rerank is not None and wanted.diversity:
             hint = "leave one of them out"
             raise BadRequest("rerank and diversity are two orders of the same passages", hint=hint, param="rerank")
+        if wanted.weights is not None and wanted.mode not in (None, SearchMode.HYBRID):
+            hint = "leave one of them out"
+            raise BadRequest(
+                f"weights are of a hybrid search, and mode is {wanted.mode}", hint=hint, param="weights"
+            )
         call = SearchCall(
             query=wanted.query,
             limit=limit if wanted.rerank is None else max(limit, CANDIDATES),
@@ -63,12 +60,11 @@ class Searches:
             where=where,
             diversity=wanted.diversity or 0.0,
             per_document=wanted.per_document,
+            weights=EQUAL if wanted.weights is None else LegWeights(**wanted.weights.model_dump()),
         )
         found: Sequence[Passage] = await self._retriever.search(call)
         if wanted.rerank is not None:
-            found = await self._reranking.order(
-                wanted.rerank, wanted.query, found, request_id=asker.request_id, principal=asker.principal
-            )
+            found = await self._reranking.order(wanted.rerank, wanted.query, found, asker)
         judged = judge(wanted.query, found[:limit])
         if wanted.min_score is None:
             return judged
@@ -83,7 +79,7 @@ class Searches:
 def open_searches(backends: Backends, settings: Settings, chats: Chats, collections: Directory) -> Searches:
     """What searches the documents of an app that has any."""
     assert backends.retriever is not None  # without an embedder the app has no documents
-    reranking = Reranking(embedding_inputs(backends, settings, chats))
+    reranking = Reranking(open_scoring(backends, settings, chats))
     return Searches(backends.retriever, collections, reranking, settings.documents)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.retrieval.relevance import Judged
 from deployments.gateway.rag.citations import Citation, Cited
-from deployments.gateway.rag.relevance import Judged
 
 Body = dict[str, Any]
 

@@ -9,9 +9,17 @@ from deployments.gateway.wire import Label, Penalty, Seed, Stop, Tokens, Wire
 MAX_PASSAGES = 100
 MAX_QUERY = 8192  # characters: several times what an embedder reads
 MAX_TAGS = 64
+MAX_WEIGHT = 100.0  # against the other leg's: beyond it the other decides between equals alone
 
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Weights(Wire):
+    """How much each leg of a hybrid search counts."""
+
+    dense: Annotated[float, Field(gt=0, le=MAX_WEIGHT)] = 1.0
+    bm25: Annotated[float, Field(gt=0, le=MAX_WEIGHT)] = 1.0
 
 
 class SearchRequest(Wire):
@@ -31,6 +39,7 @@ class SearchRequest(Wire):
     tags: Annotated[list[Name], Field(min_length=1, max_length=MAX_TAGS)] | None = None
     diversity: Annotated[float, Field(ge=0, le=1)] | None = None
     per_document: Annotated[int, Field(ge=1, le=MAX_PASSAGES)] | None = None
+    weights: Weights | None = Field(None, description="Of a hybrid search's legs; None: 1 and 1")
     rerank: ModelName | None = None
     min_score: Annotated[float, Field(ge=-1, le=2)] | None = None
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from cluster.errors import BadRequest, DatabaseAway, NotFound
+from cluster.errors import BadRequest, NotFound
 from cluster.stores.events import DecisionEvent, EventStore
 from deployments.gateway.lifetimes import guarded
 from deployments.gateway.routing.event_log import KINDS, EventLog
@@ -30,15 +30,13 @@ Limit = Annotated[int, Query(ge=1, le=MOST, description="The newest so many.")]
 
 
 def router(log: EventLog, *, scaling: ScaleWatch | None = None) -> APIRouter:
-    """The events' route. What is not stored yet when the gateway stops is stored then. scaling: begun with it."""
+    """The events' route. scaling: begun with it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if scaling is not None:
             scaling.begin()
         yield
-        with suppress(DatabaseAway):
-            await log.flush()
 
     routes = APIRouter(prefix="/api/v1", tags=["Operations"], lifespan=lifespan)
 

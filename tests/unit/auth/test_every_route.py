@@ -11,7 +11,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from cluster.types import Health
 from deployments.clients import Backends
 from deployments.gateway.app import build_app
-from deployments.gateway.auth.areas import OPEN, SAYS_LATER, area_of
+from deployments.gateway.auth.areas import OPEN, SAYS_LATER, area_of, is_open
 from tests.unit.auth.conftest import auth_settings
 from tests.unit.gateway.conftest import LocalEmbedder, client_of
 
@@ -20,9 +20,13 @@ LITERALLY_OPEN = {
     ("HEAD", "/"),
     ("GET", "/health"),
     ("HEAD", "/health"),
+    ("GET", "/api/health"),
+    ("HEAD", "/api/health"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
 }
+
+LITERALLY_OPEN_PAGES = {(method, path) for method in ("GET", "HEAD") for path in ("/ui", "/ui/{path:path}")}
 
 LITERALLY_LATER = {"/graphql"}
 
@@ -63,7 +67,7 @@ async def test_every_route_is_closed_by_its_methods_and_others(whole: FastAPI) -
                 continue
             for method in {"GET", "POST", *(getattr(route, "methods", None) or ())}:
                 answer = await client.request(method, filled(path))
-                if (method, path) in LITERALLY_OPEN:
+                if (method, path) in LITERALLY_OPEN | LITERALLY_OPEN_PAGES:
                     assert answer.status_code != 401 or "login" in path or "refresh" in path, (method, path)
                 else:
                     assert answer.status_code == 401, (method, path)
@@ -102,6 +106,13 @@ def test_every_route_is_in_the_table_of_rights(whole: FastAPI) -> None:
 
 def test_what_is_open_is_what_this_test_says() -> None:
     assert OPEN == LITERALLY_OPEN
+    for path in ("/ui", "/ui/", "/ui/assets/index.js", "/ui/../v1/models"):  # which no route but the pages' has
+        assert [method for method in ("GET", "HEAD", "POST", "PUT", "DELETE") if is_open(method, path)] == [
+            "GET",
+            "HEAD",
+        ]
+    for path in ("/uix", "/UI", "/v1/ui", "//ui"):
+        assert not is_open("GET", path)
 
 
 async def test_secure_headers(whole: FastAPI) -> None:

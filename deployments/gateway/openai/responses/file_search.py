@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from cluster.errors import BadRequest, CollectionNotFound
+from cluster.retrieval.relevance import Judged
 from cluster.settings.pipelines import DocumentSettings
 from cluster.settings.tree import Settings
 from cluster.stores.vector_store_files import StoreFile, StoreFiles
@@ -24,10 +25,9 @@ from deployments.gateway.limits.gate import Gate
 from deployments.gateway.limits.usage import Estimate
 from deployments.gateway.openai.responses.items import Stored
 from deployments.gateway.openai.responses.wire import SEARCH_RESULTS, FileSearchTool, ResponseRequest
-from deployments.gateway.principal import Role
+from deployments.gateway.principal import Asker, Role
 from deployments.gateway.rag.citations import cite
-from deployments.gateway.rag.relevance import Judged
-from deployments.gateway.rag.searching import Asker, Searches, open_searches
+from deployments.gateway.rag.searching import Searches, open_searches
 from deployments.gateway.rag.wire import MAX_QUERY, SearchRequest
 
 NOTHING = Estimate(prompt=0, answer=0)

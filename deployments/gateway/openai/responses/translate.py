@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from cluster.documents import Passage
 from cluster.errors import BadRequest, HeliostatError, UnsupportedParameter
-from cluster.types import Passage
 from deployments.gateway.openai.responses.items import Stored
 from deployments.gateway.openai.responses.wire import (
     LOGPROBS,
@@ -18,7 +18,7 @@ from deployments.gateway.openai.responses.wire import (
     ResponseRequest,
     TextFormat,
 )
-from deployments.gateway.rag import grounding
+from pipelines.documents import grounding
 
 MESSAGE_PATH = re.compile(r"messages[.\[]([0-9]+)\]?(.*)", re.DOTALL)
 CHOICES = ("none", "auto", "required")

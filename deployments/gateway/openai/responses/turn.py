@@ -19,9 +19,8 @@ from deployments.gateway.openai.responses.output import Body
 from deployments.gateway.openai.responses.translate import ChatBody, PlacedItem
 from deployments.gateway.openai.responses.wire import ItemReference, ResponseRequest
 from deployments.gateway.parsing import parse
-from deployments.gateway.principal import principal_of
-from deployments.gateway.rag import grounding
-from deployments.gateway.rag.searching import Asker
+from deployments.gateway.principal import Asker, principal_of
+from pipelines.documents import grounding
 
 LEAST_ANSWER = 96  # tokens that a prompt with passages leaves for an answer whose length nobody limits
 CONTINUED = (output.COMPLETED, output.INCOMPLETE)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
+from cluster.documents import Document
 from cluster.errors import (
     BadRequest,
     DocumentNotFound,
@@ -20,7 +21,6 @@ from cluster.errors import (
 from cluster.settings.tree import Settings
 from cluster.stores.files import Files
 from cluster.stores.vector_store_files import COMPLETED, FAILED, StoreFile, StoreFiles
-from cluster.types import Document
 from deployments.clients import Retriever
 from deployments.gateway.documents.intake import Intake
 from deployments.gateway.documents.labels import Labels

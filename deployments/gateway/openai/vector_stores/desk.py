@@ -18,6 +18,7 @@ from deployments.gateway.documents.ray_jobs import Jobs, RayJobs
 from deployments.gateway.limits.gate import Gate
 from deployments.gateway.openai.vector_stores import searching, shown
 from deployments.gateway.openai.vector_stores.attaching import Attaching
+from deployments.gateway.openai.vector_stores.expiry import Expiry
 from deployments.gateway.openai.vector_stores.searching import Hit, Search
 from deployments.gateway.openai.vector_stores.wire import (
     Chunking,
@@ -55,6 +56,7 @@ class Desk:
         self.settings = settings.documents
         self.gate = gate or Gate()
         self.attaching = Attaching(retriever, settings, engine, Intake(retriever, settings, jobs, engine))
+        self.expiry = Expiry(collections, self.attaching)
 
     async def create(self, wanted: StoreRequest, owner: str) -> dict[str, Any]:
         """A new store, with files on their way in. Raises UploadNotFound for one, and makes nothing then."""
@@ -82,11 +84,10 @@ class Desk:
         return data, found.more
 
     async def shown(self, made: Collection) -> dict[str, Any]:
-        """A store as it stands. What an expired one held is removed at a look at it."""
+        """A store as it stands. What an expired one held is removed at a look at it, or by a sweep before that."""
         expired = made.expired(now())
         if expired:
-            await self.collections.clear(made.physical)
-            await self.attaching.do(lambda records: records.clear(made.id))
+            await self.expiry.empty(made)
         else:
             await self.look_after(made)
         counts = await self.attaching.do(lambda records: records.counts([made.id]))

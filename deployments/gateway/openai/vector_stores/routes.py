@@ -1,8 +1,11 @@
 """The routes of OpenAI's vector stores."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 
 from deployments.gateway.bodies import json_body
 from deployments.gateway.openai.files import listed
@@ -30,8 +33,15 @@ Status = Annotated[Literal["in_progress", "completed", "failed", "cancelled"] | 
 
 
 def router(desk: Desk) -> APIRouter:
-    """The routes under `/v1/vector_stores`."""
-    routes = APIRouter(prefix="/v1/vector_stores", tags=["OpenAI"])
+    """The routes under `/v1/vector_stores`. While they are served, what has expired is emptied."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch = asyncio.create_task(desk.expiry.watch())
+        yield
+        watch.cancel()
+
+    routes = APIRouter(prefix="/v1/vector_stores", tags=["OpenAI"], lifespan=lifespan)
     _store_routes(routes, desk)
     _file_routes(routes, desk)
     _batch_routes(routes, desk)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.documents import MetadataValue, Passage, SearchCall, SearchMode
 from cluster.filters import parse_filter
+from cluster.retrieval.relevance import Judged, judge
 from cluster.stores.vector_store_files import StoreFile
-from cluster.types import MetadataValue, Passage, SearchCall, SearchMode
 from deployments.clients import Retriever
 from deployments.gateway.openai.vector_stores.attaching import Attaching
-from deployments.gateway.rag.relevance import Judged, judge
 
 MOST_RESULTS = 50
 RESULTS = 10  # as at OpenAI

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from cluster.documents import Chunk
 from cluster.settings.pipelines import DocumentSettings
 from cluster.stores.collection_names import Collection
 from cluster.stores.vector_store_files import CANCELLED, COMPLETED, IN_PROGRESS, Counts, StoreBatch, StoreFile
-from cluster.types import Chunk
 
 
 def store(made: Collection, counts: Counts, *, expired: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +13,21 @@ import httpx
 from fastapi import FastAPI
 
 from cluster.config import resolve
-from cluster.errors import CollectionNotFound, DocumentNotFound, EmptyDocument, NotFound
+from cluster.documents import (
+    Added,
+    Chunk,
+    CollectionCard,
+    Document,
+    EmbedderIdentity,
+    NewDocument,
+    Passage,
+    SearchCall,
+)
+from cluster.errors import CollectionNotFound, DocumentNotFound, EmptyDocument, HeliostatError, NotFound
 from cluster.filters import parse_filter
 from cluster.settings.tree import Settings
 from cluster.stores.database import open_database
-from cluster.types import Chunk, CollectionCard, Document, EmbedderIdentity, Health, Passage, SearchCall
+from cluster.types import Health
 from deployments.clients import Backends
 from deployments.gateway import errors
 from deployments.gateway.collections import routes as collection_routes
@@ -38,12 +48,16 @@ IDENTITY = EmbedderIdentity(model="hash", revision="r", dimensions=16)
 
 @dataclass
 class ScriptedRetriever:
-    """See deployments.clients.Retriever. A chunk is a line. slow: every `add` waits until it is set."""
+    """See deployments.clients.Retriever. A chunk is a line. slow: every `add` waits until it is set.
+
+    passes: the names that each `add_many` was given.
+    """
 
     kept: dict[str, dict[str, tuple[Document, tuple[Chunk, ...]]]] = field(default_factory=dict)
     entered: int = 0
     adds: int = 0
     slow: asyncio.Event | None = None
+    passes: list[list[str]] = field(default_factory=list)
 
     async def add(
         self,
@@ -92,6 +106,31 @@ class ScriptedRetriever:
         )
         shelf[key] = (document, chunks)
         return document
+
+    async def add_many(
+        self,
+        files: Sequence[NewDocument],
+        collection: str | None = None,
+        *,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> tuple[Added, ...]:
+        self.passes.append([file.source for file in files])
+        found: list[Added] = []
+        for file in files:
+            try:
+                found.append(
+                    await self.add(
+                        source=file.source,
+                        content=file.content,
+                        collection=collection,
+                        tags=tags,
+                        metadata=metadata,
+                    )
+                )
+            except HeliostatError as error:
+                found.append(error)
+        return tuple(found)
 
     async def documents(self, collection: str | None = None) -> tuple[Document, ...]:
         return tuple(document for document, _ in reversed(list(self._shelf(collection).values())))

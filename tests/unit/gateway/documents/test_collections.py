@@ -8,6 +8,7 @@ import pytest
 from cluster.errors import CollectionNotFound, Conflict
 from cluster.stores.collection_names import CollectionNames
 from cluster.stores.database import now
+from cluster.stores.recut_names import recut_name
 from deployments.gateway.collections.directory import Collections
 from tests.unit.gateway.documents.shelf import Api
 
@@ -136,6 +137,19 @@ async def test_where_nobody_signs_in_the_operators_names_are_the_apis(api: Api) 
     assert (await api.ask("local", "POST", "/collections", json={"name": "filled"})).status_code == 409
     assert (await api.ask("local", "DELETE", "/collections/filled")).status_code == 200
     assert set(api.retriever.kept) == {"manuals"}
+
+
+async def test_nobody_sees_or_reaches_a_recut(api: Api) -> None:
+    """Also where the store lists one, and for those who reach all that the operator filled."""
+    recut = recut_name("documents", tokens=64, overlap=8)
+    await api.retriever.add(source="b.txt", content=b"Rain.", collection=recut)
+    for who in ("local", "root", "ann"):
+        assert recut not in {one["name"] for one in (await api.get(who, "/collections"))["collections"]}
+        assert (await api.ask(who, "GET", f"/collections/{recut}")).status_code == 404
+        assert (await api.ask(who, "DELETE", f"/collections/{recut}")).status_code == 404
+        assert (await api.ask(who, "GET", f"/documents?collection={recut}")).status_code == 404
+        made = await api.ask(who, "POST", "/collections", json={"name": recut})
+        assert made.status_code == 400
 
 
 async def test_admins_reach_what_the_operator_filled_and_others_do_not(api: Api) -> None:

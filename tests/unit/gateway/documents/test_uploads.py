@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import Unavailable
 from cluster.stores.document_jobs import DocumentJobs
-from deployments.gateway.documents import background, events, intake
+from deployments.gateway import progress
+from deployments.gateway.documents import background, intake, uploads
 from pipelines.documents.job_progress import Failure, JobProgress, read_progress, write_progress
 from tests.unit.gateway.documents.shelf import Api
 from tests.unit.waiting import until
@@ -19,7 +21,7 @@ BIG = b"w " * 1000
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks and notes come every moment."""
-    for module, name in ((background, "WRITE_S"), (events, "POLL_S"), (intake, "LOOK_S"), (intake, "ASK_S")):
+    for module, name in ((background, "WRITE_S"), (progress, "POLL_S"), (intake, "LOOK_S"), (intake, "ASK_S")):
         monkeypatch.setattr(module, name, 0.005)
 
 
@@ -27,7 +29,8 @@ def told(body: str) -> list[tuple[int, str, dict[str, Any]]]:
     found = []
     for event in filter(None, body.split("\n\n")):
         fields = dict(line.split(": ", 1) for line in event.splitlines())
-        found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+        if "data" in fields:  # else it says when to connect again
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
     return found
 
 
@@ -182,3 +185,29 @@ async def test_ray_is_not_asked_for_a_job_at_every_look(api: Api, monkeypatch: p
     for _ in range(3):
         assert (await api.get("ann", path))["state"] == "queued"
     assert len(asked) == 1
+
+
+async def test_small_files_of_an_upload_share_passes_and_of_one_name_each_has_its_own(api: Api) -> None:
+    files = [(f"{number}.txt", b"note %d" % number) for number in range(40)]
+    await api.upload("ann", *files, ("7.txt", b"newer"))
+    assert sorted(map(len, api.retriever.passes)) == [1, 8, 16, 16]
+    assert api.retriever.passes[-1] == ["7.txt"]
+
+
+async def test_what_is_much_text_shares_no_pass(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "BYTES_TOGETHER", 100)
+    await api.upload("ann", ("a.txt", b"a" * 40), ("b.txt", b"b" * 60), ("c.txt", b"c" * 900), ("d.txt", b"d"))
+    assert sorted(api.retriever.passes) == [["a.txt", "b.txt"], ["c.txt"], ["d.txt"]]
+
+
+async def test_where_the_store_is_away_every_file_of_the_pass_says_so(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("The vector store is away")
+
+    monkeypatch.setattr(api.retriever, "add_many", away)
+    answer = await api.upload("ann", ("a.txt", SNOW), ("b.png", b"x"), ("c.txt", b"c"), ("big.txt", BIG))
+    told_errors = {one["source"]: one["error"]["code"] for one in answer.json()["errors"]}
+    assert told_errors == {"a.txt": "unavailable", "c.txt": "unavailable", "b.png": "unsupported_document_type"}
+    assert [one["source"] for one in answer.json()["jobs"]] == ["big.txt"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import httpx
 import openai
 import pytest
 
+from cluster.errors import Unavailable
 from cluster.stores.vector_store_files import StoreFiles
 from deployments.gateway.openai import files
 from deployments.gateway.openai.vector_stores import attaching, routes, shown
 from deployments.gateway.openai.vector_stores.desk import Desk
+from deployments.gateway.openai.vector_stores.expiry import Expiry
 from deployments.gateway.surface import take
 from pipelines.documents.job_progress import Failure, JobProgress, write_progress
 from tests.unit.gateway.documents.shelf import Api, api_at
@@ -356,8 +359,48 @@ async def test_an_expired_store_says_so_and_holds_nothing(
     assert (await ann.vector_stores.delete(store)).deleted
 
 
+def later(days: float) -> Callable[[], datetime]:
+    return lambda: datetime.now(UTC) + timedelta(days=days)
+
+
+def expiry(api: Api, days: float) -> Expiry:
+    work = Desk(api.retriever, api.settings, api.engine, api.collections, api.jobs).attaching
+    return Expiry(api.collections, work, clock=later(days))
+
+
+async def test_what_expired_is_emptied_though_nobody_looks_and_forgotten_a_month_later(
+    ann: openai.AsyncOpenAI, client: Clients, api: Api
+) -> None:
+    store, kept = await filled(ann), await filled(client("bob"))
+    await ann.vector_stores.update(store, expires_after={"anchor": "last_active_at", "days": 2})
+    assert await expiry(api, 1.9).sweep() == 0
+    assert await expiry(api, 2.1).sweep() == 1
+    assert await expiry(api, 2.1).sweep() == 0
+    assert StoreFiles(api.engine).counts([store])[store].usage_bytes == 0
+    assert (await ann.vector_stores.retrieve(store)).file_counts.total == 0
+    assert [store.id async for store in ann.vector_stores.list()] == [store]
+    assert await expiry(api, 33).sweep() == 1
+    assert [store.id async for store in ann.vector_stores.list()] == []
+    assert (await client("bob").vector_stores.search(kept, query="Alps")).data
+    assert sum(map(bool, api.retriever.kept.values())) == 1
+
+
+async def test_sweeps_go_on_after_one_that_failed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.gateway.openai.vector_stores.expiry.SWEEP_S", 0.001)
+    swept: list[int] = []
+
+    class Failing(Expiry):
+        async def sweep(self) -> int:
+            swept.append(len(swept))
+            raise Unavailable("the database is away")
+
+    watch = asyncio.create_task(Failing(api.collections, expiry(api, 0)._attaching).watch())
+    await until(lambda: len(swept) > 2)
+    watch.cancel()
+
+
 def test_a_documents_text_is_put_together_without_what_chunks_share() -> None:
-    from cluster.types import Chunk
+    from cluster.documents import Chunk
 
     text = "One two three. Four five six."
     spans = [(0, 14, 1), (8, 24, 1), (15, 29, 2)]

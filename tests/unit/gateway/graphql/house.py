@@ -15,13 +15,14 @@ from cluster.stores.api_keys import Rights, new_secret
 from cluster.stores.database import engine_of
 from cluster.stores.model_records import ModelRecords
 from deployments.clients import Backends
-from deployments.gateway import errors, experiments
+from deployments.gateway import errors
 from deployments.gateway.auth.directory import open_directory
 from deployments.gateway.auth.middleware import Authentication
 from deployments.gateway.chats import Chats
 from deployments.gateway.conversations import routes as conversations
 from deployments.gateway.graphql import routes as graphql
 from deployments.gateway.graphql.desks import open_desks
+from deployments.gateway.lab import batches as experiments
 from deployments.gateway.limits.gate import open_gate
 from deployments.gateway.middleware import BodyLimit, RequestIds
 from deployments.gateway.model_records.book import Book

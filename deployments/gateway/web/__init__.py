@@ -1,0 +1,1 @@
+"""The React UI of `web/`, served as it was built."""
