@@ -1,55 +1,23 @@
 """Sweeps whose parts are killed: whatever dies, the next run ends with exactly the planned cells."""
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psutil
-import pytest
 import yaml
 
 from cluster.runtime import processes
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
 from cluster.stores.runs import Run
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.spec import load_spec
 from tests.live.conftest import ROOT, environment, heliostat
 
-pytestmark = pytest.mark.faults
-
 CELLS = 200
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A cluster with scripted engines: 200 cells take about six seconds."""
-    folder = Path(tempfile.mkdtemp(prefix="heliostat-faults-"))
-    engine = {"kind": "scripted", "tokens": 20, "token_delay_s": 0.01}
-    args = {
-        "models": [
-            {"id": "echo", "engine": engine},
-            {"id": "flaky", "engine": {"kind": "scripted", "tokens": 3, "fail_every": 8}},
-            {"id": "narrow", "engine": engine, "replicas": {"max_ongoing": 2, "max_queued": 1}},
-        ],
-        "sweeps": {"in_flight": 8, "retries": 0, "block_cells": 16},
-    }
-    application = {"name": "heliostat", "route_prefix": "/", "import_path": "deployments.app:build", "args": args}
-    config = folder / "config.yaml"
-    http = {"host": "127.0.0.1", "port": free_block(16)}
-    config.write_text(yaml.safe_dump({"http_options": http, "applications": [application]}))
-    done = heliostat(folder, "up", str(config), "--detach")
-    if done.returncode != 0:
-        pytest.fail(f"`heliostat up` failed:\n{done.stderr}", pytrace=False)
-    yield folder
-    assert heliostat(folder, "down", timeout=60).returncode == 0
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def spec_file(folder: Path, model: str = "echo", cells: int = CELLS) -> Path:
@@ -110,30 +78,24 @@ def test_a_driver_killed_twice_leaves_exactly_the_planned_cells(home: Path, tmp_
     assert count(run) == (CELLS, CELLS)
 
 
-def test_a_second_driver_is_refused_while_the_first_works(home: Path, tmp_path: Path) -> None:
-    cells = 5 * CELLS  # the second one takes seconds to start, and longer where the machine is busy
+def test_a_second_driver_is_refused_and_a_killed_worker_replaced_and_no_cell_runs_twice(
+    home: Path, tmp_path: Path
+) -> None:
+    cells = 3 * CELLS  # the second one takes seconds to start, and longer where the machine is busy
     spec = spec_file(tmp_path, cells=cells)
     run = run_of(home, spec)
     driver = start(home, spec)
     wait_for_rows(run, 1, driver)
     second = heliostat(home, "sweep", "run", str(spec), "--yes")
     assert (second.returncode, "[conflict]" in second.stderr) == (1, True), second.stderr
-    assert driver.wait(200) == 0
-    assert count(run) == (cells, cells)
-
-
-def test_a_killed_worker_is_replaced_and_no_cell_runs_twice(home: Path, tmp_path: Path) -> None:
-    spec = spec_file(tmp_path)
-    run = run_of(home, spec)
-    driver = start(home, spec)
     wait_for_rows(run, 48, driver)
     stored = set(run.stored())
     killed = workers(home)
     assert killed, "no worker process was found"
     for process in killed:
         process.kill()
-    assert driver.wait(120) == 0
-    assert count(run) == (CELLS, CELLS)
+    assert driver.wait(200) == 0
+    assert count(run) == (cells, cells)
     assert stored <= set(run.stored())
 
 
@@ -153,6 +115,20 @@ def test_failed_cells_are_rows_and_only_retry_runs_them_again(home: Path, tmp_pa
     assert len(failed) == 2  # its calls 8 and 16
     again = heliostat(home, "sweep", "run", str(spec), "--yes")
     assert "nothing was left to run" in again.stdout
-    assert heliostat(home, "sweep", "retry", run.id).returncode == 0
+    assert heliostat(home, "sweep", "retry-failed", run.id).returncode == 0
     assert all(run.stored().values())
     assert count(run) == (20, 20)
+
+
+def test_a_paused_sweep_goes_on_where_it_was(home: Path, tmp_path: Path) -> None:
+    spec = spec_file(tmp_path)
+    run = run_of(home, spec)
+    driver = start(home, spec)
+    wait_for_rows(run, 32, driver)
+    paused = heliostat(home, "sweep", "pause", run.id)
+    assert "is paused" in paused.stdout, paused.stdout + paused.stderr
+    assert driver.wait(30) == 3
+    assert 32 <= len(run.stored()) < CELLS
+    assert heliostat(home, "sweep", "resume", run.id).returncode == 0
+    assert count(run) == (CELLS, CELLS)
+    assert run.standing().status == "completed"

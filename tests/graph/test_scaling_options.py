@@ -89,3 +89,10 @@ async def test_hints_cross_the_handles_and_change_nothing_in_the_answer(hinted: 
                 assert answer.status_code == 200, answer.text
                 assert "one" in answer.text
         assert (await client.get("/health")).json()["status"] == "healthy"
+
+
+def test_a_burst_that_the_gateway_lets_through_is_not_refused_at_serve() -> None:
+    # 256 clients at once were let through to 512 free places, and Serve refused the last one.
+    config = deployed({"replicas": {"max_ongoing": 512, "max_queued": 256}})
+    assert config.max_queued_requests == 256 + 512
+    assert deployed({"replicas": {"max_queued": -1}}).max_queued_requests == -1

@@ -12,6 +12,7 @@ from cluster.settings.stores import StoreSettings, VectorSettings
 from cluster.stores.factory import open_vectors
 from cluster.stores.vectors import VectorStore
 from cluster.stores.vectors_chroma import ChromaIndex
+from tests.unit.retrieval.recut_promises import *  # noqa: F403
 from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
 from tests.unit.retrieval.vector_promises import (
     CUT,

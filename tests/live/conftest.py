@@ -1,4 +1,4 @@
-"""One real cluster for the whole session, started and stopped through the command line."""
+"""The command line and the clusters that it starts. `cluster`, the one of all levels, is in tests/conftest.py."""
 
 import gc
 import os
@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.runtime import processes
-from cluster.runtime.ports import free_block
-from cluster.runtime.state import ClusterState, read_state
+from cluster.runtime.state import ClusterState
 
 ROOT = Path(__file__).parents[2]
 START_S = 280  # below pytest's own limit of 300 s a test, so that the reason is printed
@@ -86,25 +83,3 @@ def new_home() -> Iterator[Path]:
     if (folder / "run" / "cluster.json").is_file():
         heliostat(folder, "down", timeout=60)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[RunningCluster]:
-    """configs/demo.yaml, running: real vLLM, real embeddings, an empty home of its own."""
-    home = Path(tempfile.mkdtemp(prefix="heliostat-live-"))
-    config = ROOT / "configs" / "demo.yaml"
-    began = time.monotonic()
-    done = heliostat(
-        home, "up", str(config), "--port", str(free_block(16)), "--detach", "--timeout", str(START_S - 20)
-    )
-    took = time.monotonic() - began
-    if done.returncode != 0:
-        pytest.fail(f"`heliostat up` failed:\n{done.stdout}\n{done.stderr}", pytrace=False)
-    sys.stderr.write(done.stderr)
-    state = read_state(home)
-    yield RunningCluster(home=home, url=state.url, state=state, started_in_s=took, config=config)
-    stopped = heliostat(home, "down", timeout=60)
-    left = [process.cmdline() for process in processes.marked(state.id)]
-    shutil.rmtree(home, ignore_errors=True)
-    assert stopped.returncode == 0, stopped.stderr
-    assert left == [], "processes were left behind"

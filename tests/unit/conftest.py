@@ -1,6 +1,5 @@
 """What every unit test begins with, whatever ran before it in the same process."""
 
-import gc
 import logging
 
 import pytest
@@ -9,12 +8,6 @@ from cluster import logs
 
 # As they are after an import of ours: nobody listens but `caplog`, which sits at the root.
 AS_IMPORTED = {"propagate": True, "handlers": [], "level": logging.WARNING}
-
-
-def pytest_collection_finish() -> None:
-    """What has been imported stays: the collector need not look through it again, hundreds of times."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from cluster.errors import Unavailable
 from cluster.settings.stores import StoreSettings, VectorSettings
 from cluster.stores.factory import open_vectors
 from cluster.stores.vectors import VectorStore
+from tests.unit.retrieval.recut_promises import *  # noqa: F403
 from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
 from tests.unit.retrieval.vector_promises import DOCS, names, nearest, put, worded
 
@@ -112,7 +113,7 @@ def test_a_server_that_is_away_is_said_and_used_again_when_it_is_back(
 def test_a_lost_server_is_filled_again_from_the_vector_files(store: VectorStore, tmp_path: Path) -> None:
     kept = put(store, "d1")
     store._indexes.drop(DOCS)
-    again = VectorStore(store._indexes, store._files)
+    again = VectorStore(store._indexes, store._files, in_memory=store._in_memory)
     assert again.documents(DOCS) == ()
     assert again.reindex(DOCS) == 2
     assert again.documents(DOCS) == (kept,)

@@ -1,15 +1,14 @@
 """Ingests whose job or whose store's owner is killed: the next run ends with exactly the planned chunks.
 
-Real processes, real Chroma, real files and no Ray; tests/live/test_ingest_kills.py kills the parts of a cluster.
+Real processes, real Chroma, real files and no Ray; tests/faults/test_ingest_kills.py kills the parts of a cluster.
 """
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ from cluster.stores.document_states import DocumentStates, State
 from cluster.stores.factory import open_vectors
 from cluster.stores.vector_files import FOLDER, VectorFiles
 from pipelines.documents.stages import SLICE_CHUNKS
-from tests.faults.ingest_processes import settings
-from tests.live.conftest import ROOT
+from tests.faults.alone.forks import forked
+from tests.faults.alone.ingest_processes import own, settings, work
 
 pytestmark = [
-    pytest.mark.faults,
     pytest.mark.timeout(1800),  # on a machine that others use, too
     pytest.mark.filterwarnings("ignore:legacy embedding function config:DeprecationWarning"),  # Chroma's own
 ]
@@ -32,7 +30,7 @@ pytestmark = [
 KILLS = 20
 SEED = 11
 FILES, PARAGRAPHS = 60, 20  # and as many chunks a file: 1,200, in slices of 256
-WAIT_S = 300  # a busy machine takes its time to start a process
+WAIT_S = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,42 +64,41 @@ class House:
         for number in range(FILES):
             paragraphs = (" ".join(f"w{number}p{at}n{word}" for word in range(14)) for at in range(PARAGRAPHS))
             (home / "docs" / f"{number:04}.txt").write_text("\n\n".join(paragraphs))
-        self.owner = self.start("owner")
+        self.told = home / "told.json"
+        self.owner = forked(own, home)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.faults.ingest_processes", words[0], str(self.home), *words[1:]]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    def start(self, collection: str) -> BaseProcess:
+        self.told.unlink(missing_ok=True)
+        return forked(work, self.home, collection, self.told)
 
     def ingest(self, collection: str) -> dict[str, Any]:
-        job = self.start("job", collection)
-        told, _ = job.communicate(timeout=WAIT_S)
-        assert job.returncode == 0
-        return dict(json.loads(told))
+        job = self.start(collection)
+        job.join(WAIT_S)
+        assert job.exitcode == 0
+        return dict(json.loads(self.told.read_text()))
 
     def kill_owner(self) -> None:
         self.owner.kill()
-        self.owner.wait()
-        assert self.owner.stdout is not None
-        self.owner.stdout.close()
+        self.owner.join()
 
     def parts(self, collection: str) -> int:
         return len(list((self.home / FOLDER / collection / "parts").glob("*.parquet")))
 
     def interrupted(self, collection: str, moment: Moment) -> bool:
         """A run in which somebody was killed; whether it was still at work then."""
-        job = self.start("job", collection)
+        job = self.start(collection)
         deadline = time.monotonic() + WAIT_S
-        while job.poll() is None and self.parts(collection) < moment.parts:
+        while job.is_alive() and self.parts(collection) < moment.parts:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(moment.after_s)
-        at_work = job.poll() is None
+        at_work = job.is_alive()
         if moment.victim == "job":
             job.kill()
         else:
             self.kill_owner()
-            self.owner = self.start("owner")
-        job.communicate(timeout=WAIT_S)
+            self.owner = forked(own, self.home)
+        job.join(WAIT_S)
         return at_work
 
 
@@ -109,8 +106,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     yield made
-    if made.owner.returncode is None:
-        made.kill_owner()
+    made.kill_owner()
 
 
 def test_whoever_is_killed_the_next_run_ends_with_exactly_the_planned_chunks(house: House) -> None:
@@ -144,5 +140,5 @@ def test_an_index_that_is_lost_is_written_anew_without_an_embedder(house: House)
     assert store.reindex("whole") == planned
     assert (store.count("whole"), len(store.documents("whole"))) == (planned, FILES)
     store.close()
-    house.owner = house.start("owner")
+    house.owner = forked(own, house.home)
     assert house.ingest("whole")["unchanged"] == FILES

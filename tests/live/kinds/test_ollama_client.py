@@ -1,6 +1,5 @@
 """The `ollama` client, unchanged, against a real cluster: it chats, generates, embeds, lists, pulls and deletes."""
 
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,37 +7,18 @@ from pathlib import Path
 
 import ollama
 import pytest
-import yaml
 
 from cluster.runtime.state import read_state
-from tests.live.starting import detached
-from tests.unit.library import models
+from tests.live.kinds.conftest import MORE
 
 STORY = [{"role": "user", "content": "Tell me a short story about a mirror."}]
 COLD = {"temperature": 0, "num_predict": 16}
 CHAT = "spark-chat"  # of the catalog: the fleet loads it, vLLM runs it
-MORE = "owner/more"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[ollama.Client]:
-    home = Path(tempfile.mkdtemp(prefix="heliostat-ollama-"))
-    models.write(home / "registry" / MORE, models.files(weights=512 * 1024))
-    application = {
-        "name": "heliostat",
-        "route_prefix": "/",
-        "import_path": "deployments.app:build",
-        "args": {
-            "hub": {"offline": True, "registry": str(home / "registry"), "model_path": str(home / "models")},
-            "models": [
-                {"id": "parrot", "engine": {"kind": "scripted"}},
-                {"id": "all-MiniLM-L6-v2"},
-            ],
-        },
-    }
-    config = home / "ollama.yaml"
-    config.write_text(yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]}))
-    with detached(home, config), ollama.Client(host=read_state(home).url, trust_env=False) as client:
+def client(home: Path) -> Iterator[ollama.Client]:
+    with ollama.Client(host=read_state(home).url, trust_env=False) as client:
         yield client
 
 

@@ -7,29 +7,25 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from cluster.runtime import processes
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import read_state
+from tests.faults.conftest import config_of
 from tests.live.conftest import ROOT, environment, heliostat
-from tests.live.starting import detached
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
-
-KILLS = 4  # each half a minute; tests/faults/test_ingest_kill.py has 20 that cost less
+KILLS = 4  # each half a minute: raise it for a run by hand; alone/test_ingest_kill.py has 20 that cost less
 SEED = 7
 FILES, PARAGRAPHS = 80, 25  # and as many chunks a file: 2,000, in slices of 256
 WAIT_S = 400
+LIMIT_S = 300 + 150 * KILLS  # on a machine that others use, too
 FACTS = """
 import json, sys
 from pipelines.documents.running import running
@@ -57,37 +53,12 @@ class House:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.docs = home / "docs"
-        self.docs.mkdir()
         for number in range(FILES):
             paragraphs = (" ".join(f"w{number}p{at}n{word}" for word in range(14)) for at in range(PARAGRAPHS))
             (self.docs / f"{number:04}.txt").write_text("\n\n".join(paragraphs))
-        self.near = self._config("near.yaml", 10**9)
-        self.far = self._config("far.yaml", 0)
-
-    def _config(self, name: str, served_bytes: int) -> Path:
-        args = {
-            "models": [
-                {"id": "parrot", "engine": {"kind": "scripted"}},
-                {"id": "hash", "engine": {"kind": "hash", "dimensions": 64}},
-            ],
-            "documents": {
-                "folders": [str(self.docs)],
-                "chunk_tokens": 16,
-                "chunk_overlap": 0,
-                "served_bytes": served_bytes,
-                "embedding_cache_mib": 0,
-            },
-        }
-        application = {
-            "name": "heliostat",
-            "route_prefix": "/",
-            "import_path": "deployments.app:build",
-            "args": args,
-        }
-        config = self.home / name
-        http = {"host": "127.0.0.1", "port": free_block(16)}
-        config.write_text(yaml.safe_dump({"http_options": http, "applications": [application]}))
-        return config
+        self.near = home / "config.yaml"
+        self.far = home / "far.yaml"
+        self.far.write_text(config_of(home, served_bytes=0))
 
     def command(self, collection: str, *, far: bool) -> list[str]:
         config = self.far if far else self.near
@@ -123,12 +94,9 @@ class House:
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="heliostat-kills-"))
-    made = House(home)
-    with detached(home, made.near):
-        yield made
+@pytest.fixture
+def house(home: Path) -> House:
+    return House(home)
 
 
 def moments() -> list[Moment]:
@@ -150,7 +118,14 @@ def victims(house: House, moment: Moment) -> list[psutil.Process]:
     """The processes that this moment kills, as they call themselves."""
     names = {"owner": ("VectorStore",), "actor": ("ReadAndCut", "Embed)")}[moment.victim]
     marked = processes.marked(read_state(house.home).id)
-    return [process for process in marked if any(name in " ".join(process.cmdline()) for name in names)]
+    return [process for process in marked if any(name in _called(process) for name in names)]
+
+
+def _called(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return ""
 
 
 def kill(house: House, moment: Moment, driver: subprocess.Popen[bytes], collection: str) -> int:
@@ -168,20 +143,34 @@ def kill(house: House, moment: Moment, driver: subprocess.Popen[bytes], collecti
             killed = 1
         else:
             for process in victims(house, moment):
-                process.kill()
-                killed += 1
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+                    killed += 1
     driver.wait(WAIT_S)
     return killed
 
 
+def killed_at(house: House, moment: Moment, number: int) -> tuple[str, subprocess.Popen[bytes], int]:
+    """The collection of a run that was killed at that moment, or sooner where it ends before; how many were killed.
+
+    Its texts are embedded already, so on an idle machine a run may be over before its moment.
+    """
+    for attempt, sooner in enumerate((1.0, 0.5, 0.0)):
+        collection = f"kill-{number}-{attempt}"
+        driver = house.start(collection, far=moment.far)
+        wanted = replace(moment, parts=int(moment.parts * sooner), after_s=moment.after_s * sooner)
+        if killed := kill(house, wanted, driver, collection):
+            break
+    return collection, driver, killed
+
+
+@pytest.mark.timeout(LIMIT_S)
 def test_whatever_is_killed_the_next_run_ends_with_exactly_the_planned_chunks(house: House) -> None:
     planned = house.ingest("whole")["chunks_done"]
     assert planned == FILES * PARAGRAPHS
     told = []
     for number, moment in enumerate(moments()):
-        collection = f"kill-{number}"
-        driver = house.start(collection, far=moment.far)
-        killed = kill(house, moment, driver, collection)
+        collection, driver, killed = killed_at(house, moment, number)
         left = house.parts(collection)
         again = house.ingest(collection, far=moment.far)
         told.append((moment, killed, driver.returncode, left, again["embedded"], again["unchanged"]))
@@ -193,4 +182,4 @@ def test_whatever_is_killed_the_next_run_ends_with_exactly_the_planned_chunks(ho
     assert facts["ids"] == planned
     assert facts["cards"] == {name: [FILES, planned] for name in facts["cards"]}, told
     assert facts["lost"] == dict.fromkeys(facts["cards"], 0), told
-    assert len(facts["cards"]) == KILLS + 1
+    assert len(facts["cards"]) > KILLS

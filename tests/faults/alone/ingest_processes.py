@@ -1,10 +1,6 @@
-"""An owner of real vectors and an ingest's job as two processes without Ray, so that each can be killed cheaply.
-
-`python -m tests.faults.ingest_processes owner HOME` and `... job HOME COLLECTION`.
-"""
+"""An owner of real vectors and an ingest's job as two processes without Ray, so that each can be killed cheaply."""
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -16,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from cluster.config import resolve
+from cluster.documents import Chunk, Document, EmbedderIdentity
 from cluster.errors import HeliostatError, Unavailable
 from cluster.settings.tree import Settings
 from cluster.stores.database import open_database
 from cluster.stores.document_states import DocumentStates
 from cluster.stores.factory import open_vectors
 from cluster.stores.vector_files import FOLDER, VectorFiles
-from cluster.types import Chunk, Document, EmbedderIdentity
 from pipelines.documents.embedders import LocalEmbedder
 from pipelines.documents.journal import Journal
 from pipelines.documents.pipeline import Ingest, Means
@@ -100,6 +96,9 @@ class OwnerByPipe:
     def unpublish(self, sources: Sequence[str]) -> None:
         self._call("unpublish_sources", tuple(sources))
 
+    def reclaim(self, *, before: float, spared: Sequence[str]) -> None:
+        self._call("reclaim", before=before, spared=tuple(spared))
+
     def _call(self, method: str, *args: Any, **options: Any) -> Any:
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -119,8 +118,8 @@ class OwnerByPipe:
             return answer
 
 
-def work(home: Path, collection: str) -> None:
-    """Ingest the home's documents, as `heliostat ingest` does."""
+def work(home: Path, collection: str, told_in: Path) -> None:
+    """Ingest the home's documents, as `heliostat ingest` does. told_in: the file for what it tells at the end."""
     told = settings(home)
     place = Place(settings=told, application="app", folder=str(home / "runs" / collection), collection=collection)
     owner = OwnerByPipe(home, collection)
@@ -129,9 +128,5 @@ def work(home: Path, collection: str) -> None:
     means = Means(near=pool, far=pool, vectors=owner, records={each.document.id: each for each in noted})
     journal = Journal(DocumentStates(open_database(told.database_url)), collection)
     run = Ingest(place, means, journal, lambda progress: None, job_id="run")
-    files = select([home / "docs"], told.documents.folders)
-    sys.stdout.write(json.dumps(asdict(run.run(files))))
-
-
-if __name__ == "__main__":
-    own(Path(sys.argv[2])) if sys.argv[1] == "owner" else work(Path(sys.argv[2]), sys.argv[3])
+    files = select([home / "docs"], told.documents.folders).files
+    told_in.write_text(json.dumps(asdict(run.run(files))))

@@ -4,8 +4,6 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,36 +12,10 @@ import httpx
 import psutil
 import pytest
 
-from cluster.runtime.ports import free_block
 from cluster.runtime.state import ClusterState, read_state
-from tests.live.conftest import heliostat
+from tests.live.conftest import RunningCluster, heliostat
 from tests.live.starting import called
 
-CONFIG = """
-http_options: {{host: 127.0.0.1, port: {port}}}
-applications:
-  - name: heliostat
-    route_prefix: /
-    import_path: deployments.app:build
-    args:
-      hub: {{offline: true, max_cached_models: 5}}
-      routing: {{breaker: {{failures: 3, cooldown_s: 2}}}}
-      models: {models}
-"""
-SCRIPTED = [
-    {
-        "id": "mortal",
-        "engine": {"kind": "scripted", "token_delay_s": 0.02, "die_after": 60},
-        "replicas": {"min": 2, "max": 2, "cpus": 0.1},
-    },
-    {
-        "id": "frail",
-        "engine": {"kind": "scripted", "fail_every": 1},
-        "fallbacks": ["sound"],
-        "replicas": {"cpus": 0.1},
-    },
-    {"id": "sound", "engine": {"kind": "scripted"}, "replicas": {"cpus": 0.1}},
-]
 CLIENTS = 8
 LOAD_S = 12.0
 WORDS = "one two three four five six seven eight nine ten"
@@ -57,24 +29,6 @@ class Seen:
     streamed: int = 0
     cut: int = 0  # streams that had begun, and ended with an error event
     failures: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def running(home: Path, models: list[dict[str, Any]]) -> Iterator[tuple[Path, ClusterState]]:
-    config = home / "config.yaml"
-    config.write_text(CONFIG.format(port=free_block(16), models=json.dumps(models)))
-    done = heliostat(home, "up", str(config), "--detach", "--timeout", "260")
-    assert done.returncode == 0, done.stderr
-    try:
-        yield home, read_state(home)
-    finally:
-        heliostat(home, "down", timeout=60)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ClusterState]]:
-    with running(tmp_path_factory.mktemp("home"), SCRIPTED) as found:
-        yield found
 
 
 async def one(client: httpx.AsyncClient, model: str, *, stream: bool, seen: Seen) -> None:
@@ -106,10 +60,9 @@ async def load(url: str, model: str, *, seconds: float, clients: int = CLIENTS) 
 
 @pytest.mark.timeout(600)  # both replicas may be dead at once, and each takes as long as the machine needs
 async def test_engines_that_die_under_load_fail_nobody_whose_answer_had_not_begun(
-    house: tuple[Path, ClusterState],
+    home: Path,
 ) -> None:
-    home, state = house
-    seen = await load(state.url, "mortal", seconds=LOAD_S)
+    seen = await load(read_state(home).url, "mortal", seconds=LOAD_S)
     told = heliostat(home, "events", "--json", "--kind", "retry", "--model", "mortal", "--limit", "1000")
     retries = [json.loads(text) for text in told.stdout.splitlines()]
     sys.stderr.write(f"{seen.whole} whole, {seen.streamed} streams, {seen.cut} cut; {len(retries)} retry events\n")
@@ -118,10 +71,9 @@ async def test_engines_that_die_under_load_fail_nobody_whose_answer_had_not_begu
     assert {"engine_dead", "replica_lost"} & {event["inputs"]["error"] for event in retries}, "none died"
 
 
-async def test_a_failing_model_falls_back_opens_its_breaker_and_probes(house: tuple[Path, ClusterState]) -> None:
-    home, state = house
+async def test_a_failing_model_falls_back_opens_its_breaker_and_probes(home: Path) -> None:
     reasons = []
-    async with httpx.AsyncClient(base_url=state.url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=read_state(home).url, timeout=30, trust_env=False) as client:
         body: dict[str, Any] = {"model": "frail", "messages": [{"role": "user", "content": WORDS}]}
         for number in range(5):
             answer = await client.post("/v1/chat/completions", json={**body, "stream": number == 1})
@@ -136,12 +88,10 @@ async def test_a_failing_model_falls_back_opens_its_breaker_and_probes(house: tu
     assert [json.loads(text)["reason"] for text in told.stdout.splitlines()] == ["open", "half_open", "open"]
 
 
-async def test_a_killed_vllm_core_is_waited_for_and_its_whole_answers_say_their_prefill(new_home: Path) -> None:
-    with running(new_home, [{"id": "spark-chat"}]) as (_, state):
-        await kill_and_ask(state)
-
-
-async def kill_and_ask(state: ClusterState) -> None:
+async def test_a_killed_vllm_core_is_waited_for_and_its_whole_answers_say_their_prefill(
+    cluster: RunningCluster,
+) -> None:
+    state = cluster.state
     body = {"model": "spark-chat", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}]}
     async with httpx.AsyncClient(base_url=state.url, timeout=120, trust_env=False) as client:
         before = await client.post("/v1/chat/completions", json=body)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,39 +12,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import yaml
 
 from cluster.runtime.state import read_state
 from tests.live.conftest import heliostat
-from tests.live.starting import called, detached
+from tests.live.fleet.conftest import ALWAYS, config_of, scripted
+from tests.live.starting import called
 
 Told = tuple[str, int, int]
 WORDS = "one two three four five six seven eight"
-
-
-def scripted(name: str, replicas: dict[str, Any], **engine: Any) -> dict[str, Any]:
-    return {"id": name, "engine": {"kind": "scripted", **engine}, "replicas": {"cpus": 0.02, **replicas}}
-
-
-QUICK = {"up_delay_s": 1, "down_delay_s": 2}
-MODELS = [
-    scripted("sleeper", {"min": 0, "max": 1, **QUICK}, start_delay_s=1),
-    scripted("grower", {"min": 1, "max": 3, "target_ongoing": 4, **QUICK}, token_delay_s=0.05),
-    scripted("waiter", {"min": 1, "max": 2, "scale_on": {"ttft_p95_ms": 200}, **QUICK}, first_token_delay_s=0.4),
-    scripted("pair", {"min": 2, "max": 2}, token_delay_s=0.02),
-    scripted("single", {}, token_delay_s=0.05),
-    scripted("affine", {"min": 2, "max": 2, "routing": "session"}, fail_every=2),
-]
-
-
-def config_of(models: list[dict[str, Any]]) -> str:
-    application = {
-        "name": "heliostat",
-        "route_prefix": "/",
-        "import_path": "deployments.app:build",
-        "args": {"hub": {"max_cached_models": 12, "offline": True}, "models": models},
-    }
-    return yaml.safe_dump({"http_options": {"host": "127.0.0.1"}, "applications": [application]})
 
 
 class Running:
@@ -138,14 +112,10 @@ def load(running: Running, model: str, clients: int, **more: Any) -> Iterator[As
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    home = Path(tempfile.mkdtemp(prefix="heliostat-scaling-"))
-    config = home / "scaling.yaml"
-    config.write_text(config_of(MODELS))
-    with detached(home, config):
-        found = Running(home)
-        yield found
-        found.http.close()
+def running(home: Path) -> Iterator[Running]:
+    found = Running(home)
+    yield found
+    found.http.close()
 
 
 def timed(work: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
@@ -220,9 +190,9 @@ def test_of_two_replicas_one_may_be_killed_and_no_request_fails_before_its_first
 
 def test_an_update_of_a_model_with_one_replica_is_no_moment_without_it(running: Running) -> None:
     old = {one.pid for one in running.replicas("single")}
-    changed = [model if model["id"] != "single" else scripted("single", {}, token_delay_s=0.04) for model in MODELS]
+    changed = [model if model["id"] != "single" else scripted("single", {}, token_delay_s=0.04) for model in ALWAYS]
     config = running.home / "changed.yaml"
-    config.write_text(config_of(changed))
+    config.write_text(config_of(running.home, changed))
     with load(running, "single", 4) as asked:
         time.sleep(1)
         done = heliostat(running.home, "update", str(config), timeout=200)

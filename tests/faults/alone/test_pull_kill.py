@@ -18,7 +18,7 @@ from cluster.settings.models import HubSettings
 from tests.unit.library.conftest import REPOSITORIES
 from tests.unit.library.hub_server import FakeHub, point_at, serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHILD = """
 import json, sys
 from dataclasses import asdict
