@@ -149,7 +149,8 @@ def _llamaindex() -> str:
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         ours = Path(torch.__file__).parents[1]
         packages = next((venv / "lib").glob("python*")) / "site-packages"
-        (packages / "ours.pth").write_text(f"{ours}\n")  # behind its own packages
+        # Behind its own packages; with the .pth files there, one of which mends torchvision.
+        (packages / "ours.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n")
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEER], check=True)
         (venv / "ready").touch()
     return str(python)
