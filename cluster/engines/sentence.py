@@ -162,7 +162,7 @@ class SentenceEngine(Learned):
         vectors = np.zeros((len(batch.rows), self._capabilities.dimensions), dtype=np.float32)
         lengths = [len(row) for row in batch.rows]
         lanes = self._lanes
-        most = self._batch_tokens if lanes is None else min(self._batch_tokens, -(-sum(lengths) // lanes.count))
+        most = self._batch_tokens if lanes is None else _even(sum(lengths), self._batch_tokens, lanes.count)
         parts = by_tokens(lengths, most)
         work = [replace(batch, rows=tuple(batch.rows[at] for at in part)) for part in parts]
         found = list(map(self.core, work)) if lanes is None else lanes.map(self.core, work)
@@ -258,6 +258,12 @@ def by_tokens(lengths: Sequence[int], most: int) -> list[list[int]]:
             longest = lengths[at]
         batches[-1].append(at)
     return batches
+
+
+def _even(tokens: int, most: int, lanes: int) -> int:
+    """At most so many tokens a batch that all lanes have as many batches: one that is left over leaves them idle."""
+    turns = -(-tokens // (most * lanes))
+    return -(-tokens // max(1, turns * lanes))
 
 
 def _fitting(loaded: Loaded) -> int:

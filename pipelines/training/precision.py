@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from cluster.engines.precision import computes_bfloat16
+from cluster.engines.precision import bfloat16_gains
 
 
 def device() -> torch.device:
@@ -16,7 +16,7 @@ def device() -> torch.device:
 @cache
 def compute_dtype() -> torch.dtype:
     """The numbers to compute with; parameters stay in float32 for the optimizer."""
-    fast = torch.cuda.is_available() or computes_bfloat16()
+    fast = torch.cuda.is_available() or bfloat16_gains()
     return torch.bfloat16 if fast else torch.float32
 
 

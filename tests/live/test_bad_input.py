@@ -20,8 +20,8 @@ from tests.live.conftest import RunningCluster
 CHAT, EMBEDDINGS, DOCUMENTS = "/v1/chat/completions", "/v1/embeddings", "/api/v1/documents"
 BATCH, SEARCH, QUERY = "/api/experiments/batch", "/api/v1/rag/search", "/api/v1/rag/query"
 MESSAGE = {"role": "user", "content": "Hello there"}
-REFUSED_WITHIN_S = 5.0  # far above the usual milliseconds, as two cores are shared with whatever runs beside
-GOOD_WITHIN_S = 5.0
+REFUSED_WITHIN_S = 20.0  # far above the usual milliseconds, as two cores are shared with whatever runs beside
+GOOD_WITHIN_S = 20.0
 
 
 @pytest.fixture

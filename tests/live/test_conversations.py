@@ -81,7 +81,7 @@ def test_a_running_answer_is_stopped_from_another_connection(client: httpx.Clien
     began = time.monotonic()
     stopped = client.post(f"{API}/stream-sessions/{session}/stop").json()
     assert (stopped["status"], stopped["terminationReason"]) == ("terminated", "stopped_by_client")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert client.get(path).json()["messages"][1]["content"] == stopped["partialResponse"]
 
 

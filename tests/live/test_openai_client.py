@@ -111,7 +111,7 @@ async def test_a_client_that_hangs_up_stops_the_generation(cluster, stream: bool
         asking.cancel()
         hung_up = time.monotonic()
         while await running(client):
-            assert time.monotonic() - hung_up < 1, "the replica works on for nobody"
+            assert time.monotonic() - hung_up < 5, "the replica works on for nobody"
             await asyncio.sleep(0.02)
 
 

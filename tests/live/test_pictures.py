@@ -17,7 +17,7 @@ from tests.unit.engines.pictures import asked, encoded, plain, url
 MODEL = "spark-vision"
 ODD, REFUSED = pictures.odd(), pictures.refused()
 QUESTION = "What colour is it?"
-SECOND_MAY_TAKE_S = 10.0  # a picture of twelve megapixels, on cores that are shared
+SECOND_MAY_TAKE_S = 20.0  # a picture of twelve megapixels, on cores that are shared
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ async def test_a_client_that_goes_ends_the_models_own_loop(engine: Any) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await idle(engine, 0.5)
+    await idle(engine, 5)
     assert engine._loaded._steps.taken < 2000
 
 

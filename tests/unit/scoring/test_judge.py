@@ -209,11 +209,11 @@ def test_who_waits_for_a_judge_that_is_full_waits_no_longer_than_the_others(
                 raise KeyboardInterrupt
             raise Overloaded("full")
 
-    monkeypatch.setattr(judging, "wait_s", lambda waits, advised: 5.0)
+    monkeypatch.setattr(judging, "wait_s", lambda waits, advised: 30.0)
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         ask(Full(), JUDGE, ["interrupt", "q", "q", "q"])
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
 
 
 def test_a_question_that_fails_by_itself_costs_one_verdict() -> None:

@@ -64,7 +64,7 @@ def test_time_is_in_proportion_to_length(piece: str) -> None:
     score_text(
         f"a{text}b", prompt="List 5 things. Answer in JSON.", finish_reason="stop", scorers=Scorers(embed=embed)
     )
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10
 
 
 def test_repeats_of_any_length_are_compared_in_bounded_time() -> None:
@@ -72,4 +72,4 @@ def test_repeats_of_any_length_are_compared_in_bounded_time() -> None:
     repeats = [repeat_of(text, text.split()) for text in texts]
     started = time.process_time()
     assert diversity(repeats).score is not None
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10

@@ -145,7 +145,7 @@ async def test_a_slow_drip_of_one_whole_answer_is_bounded() -> None:
         lambda _: Response(body=of(*drip, every_s=0.05)), stream=False, timeouts={"total_ms": 1_000}
     )
     assert error.message == f"{NAME} did not end its answer in time"
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 8
 
 
 @pytest.mark.parametrize("stream", [False, True])

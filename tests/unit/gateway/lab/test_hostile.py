@@ -119,7 +119,7 @@ async def test_who_names_an_event_to_come_gets_those_that_come(house: House) -> 
     )
     await asyncio.sleep(0.05)
     store.finish(number, "s", status="completed")
-    assert "event: completed" in (await asyncio.wait_for(following, 2)).text
+    assert "event: completed" in (await asyncio.wait_for(following, 10)).text
 
 
 async def test_a_status_that_one_has_is_not_sent_again(api: httpx.AsyncClient) -> None:

@@ -188,7 +188,7 @@ async def test_the_time_in_the_queue_is_told() -> None:
     await queue.enter("other", Priority.INTERACTIVE, 1.0)
     leaving = asyncio.create_task(leave(queue, after_s=0.01))
     async with entering(home.gate) as admission:
-        assert 0.005 < admission.waited_s < 1
+        assert 0.005 < admission.waited_s < 30
     await leaving
 
 

@@ -73,7 +73,7 @@ async def test_a_whole_answer_that_takes_too_long_is_504_and_is_stopped(header: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
     assert header[0] in answer.json()["error"]["message"]
     assert answer.headers["x-should-retry"] == "false"
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4.5  # the whole answer takes 5
     assert (gateway.models["a"].engine.running, gateway.gate.queue("a").running) == (0, 0)
 
 

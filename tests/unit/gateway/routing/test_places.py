@@ -79,7 +79,7 @@ async def test_those_that_wait_begin_when_replicas_come_from_whatever_thread_say
     await asyncio.sleep(0)
     teller = threading.Thread(target=made.resize, args=(3, 3))
     teller.start()
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 10)
     teller.join()
     assert (made.running, made.places, told.waiting[0], told.waiting[-1]) == (2, 3, (1, 1), (0, 3))
 
@@ -95,7 +95,7 @@ async def test_fewer_places_take_none_from_who_has_one() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     made.leave(Priority.INTERACTIVE)
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 10)
 
 
 async def test_waits_and_refusals_are_told_with_their_reason() -> None:
