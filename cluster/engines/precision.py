@@ -10,11 +10,11 @@ ROUNDS = 15
 
 @cache
 def bfloat16_gains() -> bool:
-    """Whether this processor multiplies bfloat16 faster than float32: measured once, in about 20 ms. Imports torch.
+    """Whether this processor multiplies bfloat16 faster than float32: measured once, in 20 ms. Imports torch.
 
-    Its flags do not say. AMX is many times as fast and Zen 4's AVX-512 twice; an Intel processor whose AMX is hidden
-    from a virtual machine has AVX-512 BF16 at half of float32's speed; one with neither converts every number first,
-    at a fifth.
+    Its flags do not say. AMX is many times as fast and Zen 4's AVX-512 twice; an Intel processor whose AMX is
+    hidden from a virtual machine has AVX-512 BF16 at half of float32's speed; one with neither converts every
+    number first, at a fifth.
     """
     import torch
 

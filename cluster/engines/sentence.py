@@ -261,7 +261,7 @@ def by_tokens(lengths: Sequence[int], most: int) -> list[list[int]]:
 
 
 def _even(tokens: int, most: int, lanes: int) -> int:
-    """At most so many tokens a batch that all lanes have as many batches: one that is left over leaves them idle."""
+    """So many tokens a batch at most that all lanes have as many batches: one left over leaves them idle."""
     turns = -(-tokens // (most * lanes))
     return -(-tokens // max(1, turns * lanes))
 
