@@ -4,8 +4,8 @@
 
 Two configurations that do not differ run over the same prompts, each until its own rule ends it; then the mean's
 95 % interval and the paired test are held against the truth. `as seen` stops as soon as the sample's interval is
-narrow, `expected` as soon as the one to be expected is (`pipelines.analysis.planned`), each with or without one
-more repeat; the last is what `pipelines/sweeps/stopping.py` does. Told is the worst over half-widths from very
+narrow, `expected` as soon as the one to be expected is (`pipelines.analysis.expected_width`), each with or without
+one more repeat; the last is what `pipelines/sweeps/stopping.py` does. Told is the worst over half-widths from very
 coarse to hardly reached, in a world in which repeats scatter much more than prompts and in one in which prompts
 scatter more. Under 15 prompts the test told is t, as the exact one of so few errs in steps. Nothing is started.
 """
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sweep_worlds import World
 
 from pipelines.analysis import student
+from pipelines.analysis.expected_width import expected_half_width
 from pipelines.analysis.frame import Blocks
 from pipelines.analysis.limits import limits_of
-from pipelines.analysis.planned import expected_half_width
 
 Floats = NDArray[np.float64]
 REPEATS = 12

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sweep_worlds import BOUNDED, GAPS, MISSING, NORMAL, ORDINAL, SKEWED, UNEQUAL, WORLDS, World, table
 
-from pipelines.analysis import comparisons, corrections, student, vanishing
+from pipelines.analysis import comparisons, corrections, f_test, student
 from pipelines.analysis.best import Best, best_of
 from pipelines.analysis.contrasts import design_of
 from pipelines.analysis.correlation import rhos_of
@@ -102,27 +102,27 @@ def _friedman(shape: str, random: Random, datasets: int, prompts: int) -> float:
 
 
 def _effect(shape: str, place: int, random: Random, datasets: int, prompts: int) -> float:
-    return _share([vanishing.tested(each[place], 1e-12).p for each in _scores(shape, random, datasets, prompts)])
+    return _share([f_test.tested(each[place], 1e-12).p for each in _scores(shape, random, datasets, prompts)])
 
 
 def _any_effect(shape: str, random: Random, datasets: int, prompts: int) -> float:
     found = []
     for scores in _scores(shape, random, datasets, prompts):
-        if vanishing.flipped(prompts):
-            found.append(vanishing.together(scores).min())
+        if f_test.flipped(prompts):
+            found.append(f_test.together(scores).min())
         else:
-            p = np.array([vanishing.tested(each, 1e-12).p for each in scores])
+            p = np.array([f_test.tested(each, 1e-12).p for each in scores])
             found.append(corrections.adjusted(p, corrections.HOLM).min())
     return _share(found)
 
 
-def _scores(shape: str, random: Random, datasets: int, prompts: int) -> Iterator[list[vanishing.Scores]]:
+def _scores(shape: str, random: Random, datasets: int, prompts: int) -> Iterator[list[f_test.Scores]]:
     """Of a grid of 4 x 3, in which prompts have a taste of their own in the levels of both factors."""
     design = design_of(frame_of(table(2, 1, 4, 3, 1)))
     assert design is not None
     for means in World(prompts=prompts, configurations=12, repeats=3, shape=shape).means(random, datasets):
         by_prompt = [means @ contrasts for contrasts in design.contrasts]
-        yield [vanishing.Scores(estimate=each.mean(axis=0), by_prompt=each) for each in by_prompt]
+        yield [f_test.Scores(estimate=each.mean(axis=0), by_prompt=each) for each in by_prompt]
 
 
 def _gaps(place: int, random: Random, datasets: int, prompts: int) -> float:
@@ -226,8 +226,8 @@ def _eta(freedom: int, random: Random, datasets: int, prompts: int) -> float:
     true = prompts * float((shift**2).sum())
     share = true / (true + freedom * prompts + 1)
     for each in shift + random.standard_normal((datasets, prompts, freedom)):
-        scores = vanishing.Scores(estimate=each.mean(axis=0), by_prompt=each)
-        limits = vanishing.limits(vanishing.tested(scores, 0.0))
+        scores = f_test.Scores(estimate=each.mean(axis=0), by_prompt=each)
+        limits = f_test.limits(f_test.tested(scores, 0.0))
         inside += limits is not None and limits[0] <= share <= limits[1]
     return inside / datasets
 

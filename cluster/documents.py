@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cluster.errors import HeliostatError
+
+if TYPE_CHECKING:
+    from cluster.types import ModelCard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +129,8 @@ class EmbedderIdentity:
     model: str
     revision: str
     dimensions: int
+
+    @classmethod
+    def of(cls, card: "ModelCard") -> Self:
+        """The embedder that a card is of."""
+        return cls(model=card.id, revision=card.revision, dimensions=card.capabilities.dimensions)

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cluster.config import home
+from cluster.console.bars import Bars, Count
 from cluster.errors import BadRequest
 from cluster.runtime.state import read_state
 from deployments.upload_sender import Local, Sender, Words
@@ -22,8 +21,6 @@ from pipelines.documents.job_progress import JobProgress
 from pipelines.documents.media import is_readable
 from pipelines.documents.selection import by_ending, files_below
 from pipelines.documents.summary import summary
-
-LINE_EVERY_S = 2.0
 
 
 def upload(
@@ -107,45 +104,17 @@ def _inside(folder: Path) -> Iterator[Local]:
         yield Local(path=file.resolve(), source=f"{folder.name}/{below}" if folder.name else below)
 
 
-class Display:
-    """Shows progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+class Display(Bars):
+    """Shows progress on stderr: of files, with what became of them."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._clock = clock
-        self._last_line = -LINE_EVERY_S
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("files"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
-                TimeElapsedColumn(),
-                console=console,
-            )
-            self._task = self._bar.add_task("files", total=None, note="")
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__(console, ("files",), clock)
 
     def show(self, progress: JobProgress) -> None:
         """Draw one step."""
         note = f"{progress.chunks_done} chunks"
         if progress.failed:
             note += f", {len(progress.failed)} failed"
-        if self._bar is not None:
-            self._bar.update(self._task, total=progress.files_total, completed=progress.files_done, note=note)
-        elif (moment := self._clock()) - self._last_line >= LINE_EVERY_S or progress.state != "running":
-            self._last_line = moment
-            self._console.print(
-                f"files {progress.files_done}/{progress.files_total} · {note}", highlight=False, soft_wrap=True
-            )
+        files = Count(done=progress.files_done, total=progress.files_total, note=note)
+        line = f"files {progress.files_done}/{progress.files_total} · {note}"
+        self.draw({"files": files}, line, ended=progress.state != "running")

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from cluster.console.output import output
 
 if TYPE_CHECKING:
     from cluster.console.status import ClusterStatus
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "running": "green", "warn": "yellow", "fail": "red", "degraded": "red"}
 
 
-def show_status(status: "ClusterStatus", console: Console | None = None) -> None:
+def show_status(status: "ClusterStatus") -> None:
     """Print what runs."""
-    console = console or Console(highlight=False)
+    console = output()
     console.print(f"{_coloured(status.status)} for {_duration(status.uptime_s)} at {status.url}")
     if status.problem:
         console.print(f"problem: {escape(status.problem)}")
@@ -30,13 +31,12 @@ def show_status(status: "ClusterStatus", console: Console | None = None) -> None
     console.print(table)
 
 
-def show_findings(findings: Sequence["Finding"], console: Console | None = None) -> None:
+def show_findings(findings: Sequence["Finding"]) -> None:
     """Print what the doctor found."""
-    console = console or Console(highlight=False)
     table = Table("", "check", "found", "what to do")
     for finding in findings:
         table.add_row(_coloured(finding.level.value), finding.name, escape(finding.what), escape(finding.hint))
-    console.print(table)
+    output().print(table)
 
 
 def _coloured(word: str) -> str:

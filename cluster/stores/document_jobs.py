@@ -93,6 +93,14 @@ class DocumentJobs(SqlStore):
         values = {"state": _json(state), "number": table.number + 1, "updated_at": now()}
         self._change(update(document_jobs).where(table.id == job_id).values(values))
 
+    def knows(self, job_id: str) -> bool:
+        """Whether there is one, whosever it is."""
+        return self._row(select(document_jobs).where(document_jobs.c.id == job_id)) is not None
+
+    def remove_of(self, collection: str) -> None:
+        """Forget all of a collection that was removed: those that go on find it out at their end."""
+        self._change(delete(document_jobs).where(document_jobs.c.collection == collection))
+
     def remove(self, job_id: str) -> None:
         """Forget one that never began."""
         self._change(delete(document_jobs).where(document_jobs.c.id == job_id))

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import Select, Table, func, or_
 
 SORTS = ("id", "name", "status", "created_at", "updated_at")
 """The columns that a list may be sorted by."""
+
+ASCII_LOWERED = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +40,19 @@ class LabFilter:
             # Tags are one JSON array of strings, so that a quoted tag is in it whole or not at all.
             query = query.where(func.lower(columns.tags).contains(json.dumps(tag).lower(), autoescape=True))
         if self.search:
-            part = self.search.lower()
-            held = (func.lower(columns[name]).contains(part, autoescape=True) for name in searched)
+            held = (
+                func.lower(columns[name]).contains(part, autoescape=True)
+                for name in searched
+                for part in _forms(self.search)
+            )
             query = query.where(or_(*held))
         name = self.sort.removeprefix("-")
         column = columns[name]
         ordered = column.desc() if self.sort.startswith("-") else column.asc()
         return query.order_by(ordered, *([] if name == "id" else [columns.id.desc()]))
+
+
+def _forms(search: str) -> list[str]:
+    """What to look for in lowered text: SQLite lowers A to Z alone, so that other letters stay as they are."""
+    forms = (search.lower(), *(each.translate(ASCII_LOWERED) for each in (search, search.upper(), search.title())))
+    return list(dict.fromkeys(forms))

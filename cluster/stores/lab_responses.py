@@ -197,7 +197,9 @@ def _wanted(experiment_id: int, wanted: ResponseFilter) -> Select[Any]:
     if wanted.failed is not None:
         query = query.where(table.error_code.is_not(None) if wanted.failed else table.error_code.is_(None))
     column = table[wanted.sort.removeprefix("-")]
-    return query.order_by(column.desc() if wanted.sort.startswith("-") else column.asc(), table.id)
+    # A failed answer has no time and no tokens: it comes last either way, whatever a database thinks of NULL.
+    ordered = column.desc() if wanted.sort.startswith("-") else column.asc()
+    return query.order_by(column.is_(None), ordered, table.id)
 
 
 def _encoded(experiment_id: int, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cluster.stores.draft import Draft
+from cluster.stores.run_disk import room_for
 
 RUNNING, INTERRUPTED, COMPLETED, FAILED = "running", "interrupted", "completed", "failed"
 PAUSED, STOPPED, CANCELLED = "paused", "stopped", "cancelled"
@@ -47,21 +48,27 @@ class RunState:
         """The wish, while there is one."""
         return _read(self._wish)
 
-    def clear(self) -> None:
-        """Take the wish back. For the driver that has heard it, or begins anew."""
-        self._wish.unlink(missing_ok=True)
+    def clear(self, *, before: float | None = None) -> None:
+        """Take the wish back. For the driver that has heard it, or begins anew.
+
+        before: Unix seconds; one that was wished later stays. Of damaged parts a session's beginning takes a while,
+        and whoever sees it run may ask it to stop.
+        """
+        wish = self.asked()
+        if before is None or wish is None or wish.at < before:
+            self._wish.unlink(missing_ok=True)
 
 
 def _write(file: Path, state: State) -> None:
-    with Draft(file) as draft:
+    with room_for(file.parent.name), Draft(file) as draft:
         draft.write(json.dumps(asdict(state)).encode())
         draft.publish()
 
 
 def _read(file: Path) -> State | None:
     try:
-        return State(**json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        found = State(**json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
         return None
-    except (ValueError, TypeError):
-        return None
+    whole = isinstance(found.status, str) and isinstance(found.reason, str | None)
+    return found if whole and isinstance(found.at, int | float) else None

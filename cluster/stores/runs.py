@@ -18,14 +18,17 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import Conflict, DamagedRun, DiskFull, ExperimentNotFound
+from cluster.errors import Conflict, DamagedRun, ExperimentNotFound
 from cluster.stores import run_light
-from cluster.stores.draft import NO_ROOM, Draft, sync_folder
+from cluster.stores.draft import Draft, sync_folder
 from cluster.stores.file_lock import lock_within
+from cluster.stores.run_disk import room_for
+from cluster.stores.run_manifest import LOCAL_OWNER, Manifest, manifest_of
 from cluster.stores.run_parts import DUCKDB, GROUP, Prepare, by_prompt, distinct, ids_in, readable, rows_of, settled
 from cluster.stores.run_rows import schema
 from cluster.stores.run_state import INTERRUPTED, RUNNING, RunState, State
@@ -47,27 +50,9 @@ __all__ = [
     "schema",
 ]
 
-FORMAT = 1
-LOCAL_OWNER = "local"  # of runs of the command line, and of all where authentication is off
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 GLANCE_S = 0.3  # whoever asks whether a run is running holds its lock for a moment
 MANY = 128  # parts that are made one at once, so that no reader has to open thousands of files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a run is. total: planned cells. models: engine and revision of each, as they were when it began.
-
-    created: Unix seconds. format: of the folder. owner: whose rows they are.
-    """
-
-    run_id: str
-    name: str
-    total: int
-    models: Mapping[str, Mapping[str, str]]
-    created: float
-    format: int = FORMAT
-    owner: str = LOCAL_OWNER
 
 
 class Superseded(Exception):
@@ -86,21 +71,16 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[str]:
-        """Hold the run as its only driver; gives the session. Raises Conflict while another one holds it."""
-        self.parts.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a+") as lock:
-            if not lock_within(lock.fileno(), GLANCE_S):
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise Conflict(
-                    f"The sweep {self.id} is running already, in process {holder}", hint="wait, or stop that one"
-                )
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+        """Hold the run as its only driver; gives the session. Raises Conflict while another one does, DiskFull."""
+        with room_for(self.id):
+            self.parts.mkdir(parents=True, exist_ok=True)
+        with self._locked() as lock:
+            self._sweep_up()  # first, as it makes room
             session = f"{time.time_ns():020d}"
-            _replace(self.folder / "session", session.encode())
-            self._sweep_up()
+            with room_for(self.id):
+                lock.truncate(0)
+                lock.write(str(os.getpid()).encode())
+            self._replace("session", session.encode())
             yield session
 
     @property
@@ -130,12 +110,12 @@ class Run:
     def begin(self, spec: str, manifest: Manifest) -> None:
         """Write spec and manifest, where they are not there yet; a spec that says the same in other words, too."""
         if not (self.folder / "manifest.json").exists():
-            _replace(self.folder / "spec.json", spec.encode())
-            _replace(self.folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
+            self._replace("spec.json", spec.encode())
+            self._replace("manifest.json", json.dumps(asdict(manifest), indent=1).encode())
         elif (
             self._stored_spec() != spec
         ):  # another name, budget or weights, or a damaged one: the cells are the same
-            _replace(self.folder / "spec.json", spec.encode())
+            self._replace("spec.json", spec.encode())
 
     @property
     def scored_by(self) -> str | None:
@@ -147,7 +127,7 @@ class Run:
 
     def note_scored(self, mark: str) -> None:
         """Note what the stored scores were made with. The caller must hold the run."""
-        _replace(self.folder / "scored", mark.encode())
+        self._replace("scored", mark.encode())
 
     def set_aside(self) -> list[str]:
         """Move the parts that cannot be read into `damaged/`; returns their names. The caller must hold the run."""
@@ -160,7 +140,7 @@ class Run:
     def manifest(self) -> Manifest:
         """Raises ExperimentNotFound where there is none, DamagedRun where none can be read."""
         try:
-            return Manifest(**json.loads((self.folder / "manifest.json").read_text(encoding="utf-8")))
+            return manifest_of(json.loads((self.folder / "manifest.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise _unknown(self.id) from None
         except (ValueError, TypeError):
@@ -244,8 +224,8 @@ class Run:
         return written
 
     def remove(self) -> None:
-        """Forget the run and its rows. Raises Conflict while a driver holds it."""
-        with self.held():
+        """Forget the run and its rows; on a full disk, too. Raises Conflict while a driver holds it."""
+        with self._locked():
             gone = self.folder.with_name(f"{self.id}.{uuid.uuid4().hex[:8]}.removed")
             self.folder.rename(gone)  # at once: a run is there as a whole or not at all
         shutil.rmtree(gone, ignore_errors=True)
@@ -283,23 +263,37 @@ class Run:
         final = self.parts / f"{session}-{block:06d}-{time.time_ns()}-{uuid.uuid4().hex[:8]}.parquet"
         draft = final.with_suffix(".tmp")
         try:
-            with draft.open("wb") as target:
-                yield final, target
-                target.flush()
-                os.fsync(target.fileno())
-            if (self.folder / "session").read_text(encoding="utf-8") != session:
-                raise Superseded(self.id)
-            draft.rename(final)
-            sync_folder(self.parts)
-        except Exception as error:
+            with room_for(self.id):
+                with draft.open("wb") as target:
+                    yield final, target
+                    target.flush()
+                    os.fsync(target.fileno())
+                if (self.folder / "session").read_text(encoding="utf-8") != session:
+                    raise Superseded(self.id)
+                draft.rename(final)
+                sync_folder(self.parts)
+        except Exception:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise DiskFull(
-                    f"The disk has no room for the rows of the sweep {self.id}",
-                    hint="make room and run it again: it goes on, and what is stored stays",
-                ) from None
             raise
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Write a small file beside the parts, whole or not at all. Raises DiskFull."""
+        with room_for(self.id), Draft(self.folder / name) as draft:
+            draft.write(content)
+            draft.publish()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[FileIO]:
+        """The run's lock, held. Raises Conflict while another process holds it."""
+        with (self.folder / "lock").open("a+b", buffering=0) as lock:
+            if not lock_within(lock.fileno(), GLANCE_S):
+                lock.seek(0)
+                holder = lock.read().decode(errors="replace").strip() or "another process"
+                raise Conflict(
+                    f"The sweep {self.id} is running already, in process {holder}", hint="wait, or stop that one"
+                )
+            yield lock
 
     def _sweep_up(self) -> None:
         """Drafts of a driver that died."""
@@ -338,9 +332,3 @@ def _created(run: Run) -> float:
 
 def _unknown(run_id: str) -> ExperimentNotFound:
     return ExperimentNotFound(f"No sweep with the id {run_id!r}", hint="heliostat sweep ls shows all")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    with Draft(file) as draft:
-        draft.write(content)
-        draft.publish()

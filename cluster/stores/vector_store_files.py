@@ -244,12 +244,15 @@ class StoreFiles(SqlStore):
             connection.execute(update(vector_store_batches).where(batch).values(cancelled_at=now()))
 
     def remove(self, file: StoreFile) -> bool:
-        """Take a file out; whether its document may go too: no other file of the store has the same bytes."""
-        table = vector_store_files.c
-        twins = select(table.seq).where(table.store_id == file.store_id, table.document_id == file.document_id)
+        """Take a file out; whether its document may go too: no other file of the store needs it."""
         with self._engine.begin() as connection:
-            connection.execute(delete(vector_store_files).where(table.seq == file.seq))
-            return connection.execute(twins.limit(1)).first() is None
+            connection.execute(delete(vector_store_files).where(vector_store_files.c.seq == file.seq))
+            return connection.execute(_needing(file)).first() is None
+
+    def needs(self, file: StoreFile) -> bool:
+        """Whether a file of the store with the same bytes is in, or on its way."""
+        with self._engine.connect() as connection:
+            return connection.execute(_needing(file)).first() is not None
 
     def holding(self, file_id: str, *, owner: str) -> tuple[StoreFile, ...]:
         """A file in all of its owner's stores."""
@@ -296,6 +299,13 @@ def _free() -> Any:
     table = vector_store_files.c
     silent = table.claimed_at < now() - timedelta(seconds=SILENT_S)
     return (table.status == IN_PROGRESS) & or_(table.claimed_at.is_(None), silent)
+
+
+def _needing(file: StoreFile) -> Select[Any]:
+    """A file of the store whose document is that one's; what failed or was cancelled has none."""
+    table = vector_store_files.c
+    same = (table.store_id == file.store_id) & (table.document_id == file.document_id)
+    return select(table.seq).where(same, table.status.in_((IN_PROGRESS, COMPLETED))).limit(1)
 
 
 def _this(file: StoreFile) -> Any:

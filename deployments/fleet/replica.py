@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 
 from cluster import collector
+from cluster.engines.card import loaded_card
 from cluster.engines.factory import chat_engine
 from cluster.errors import EngineDead, ProviderAway, ProviderFailure
 from cluster.gpus import GpuMemory, nvml
@@ -29,9 +30,7 @@ class ModelReplica:
 
     async def __init__(self, model: ModelSettings, settings: Settings) -> None:  # type: ignore[misc]
         # Serve awaits an async constructor and calls a replica ready when it has returned.
-        self._id = model.id
-        self._kind = model.engine.kind
-        self._memory = model.memory
+        self._model = model
         self._device = settings.device_of(model)
         self._engine = chat_engine(model, settings)
         self._coalescer = Coalescer(max_events=settings.streaming.max_events_per_chunk)
@@ -47,14 +46,7 @@ class ModelReplica:
 
     async def card(self) -> ModelCard:
         """What the model is and can do."""
-        return ModelCard(
-            id=self._id,
-            engine=self._kind,
-            revision=self._engine.revision,
-            created=self._loaded,
-            capabilities=self._engine.capabilities,
-            memory_gib=self._memory,
-        )
+        return loaded_card(self._model, self._engine, created=self._loaded)
 
     async def chat(self, call: ChatCall) -> ChatAnswer:
         """One `chat.completion`, as JSON. Raises what ChatEngine.chat raises."""

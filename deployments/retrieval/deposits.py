@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+from cluster.batched import by_size
 from cluster.documents import Added, Chunk, Document, EmbedderIdentity, MetadataValue, NewDocument
 from cluster.errors import EmptyDocument, HeliostatError, PayloadTooLarge, Unavailable
 from cluster.settings.pipelines import DocumentSettings
@@ -137,7 +138,9 @@ class Deposits:
             for lock in locks:  # by id: two passes never wait for each other
                 await held.enter_async_context(lock)
             card = await self._embedder.card()
-            means = _Means(said=said, chunker=fingerprint(self._settings, card.id), identity=identity_of(card))
+            means = _Means(
+                said=said, chunker=fingerprint(self._settings, card.id), identity=EmbedderIdentity.of(card)
+            )
             stored = await self._vectors.held_many(said.collection, list(files), chunker=means.chunker)
             found: dict[str, Added] = {key: one for key, one in zip(files, stored, strict=True) if one is not None}
             new = {key: file for key, file in files.items() if key not in found}
@@ -164,7 +167,7 @@ class Deposits:
         found: dict[str, Added] = {}
         filled: dict[str, _Filled] = {}
         uncut = [one for one in read_ if isinstance(one, Uncut)]
-        for part in _cut_together(uncut):
+        for part in by_size(uncut, _text_bytes, most=MAX_TEXT_BYTES):
             for one, chunks in zip(part, await self._embedder.cut_many(part), strict=True):
                 if isinstance(chunks, HeliostatError):
                     found[one.document_id] = chunks
@@ -182,12 +185,13 @@ class Deposits:
         try:
             async with self._parsing:
                 parsed = await asyncio.to_thread(read, file.source, file.content, self._settings)
-            if len(parsed.text.encode()) > MAX_TEXT_BYTES:
+            uncut = Uncut(parsed=parsed, document_id=document_id, source=file.source)
+            if _text_bytes(uncut) > MAX_TEXT_BYTES:
                 raise PayloadTooLarge(
                     f"{file.source}: its text is larger than {MAX_TEXT_BYTES} bytes",
                     hint="read it with heliostat ingest",
                 )
-            return Uncut(parsed=parsed, document_id=document_id, source=file.source)
+            return uncut
         except HeliostatError as error:
             return error
 
@@ -248,19 +252,8 @@ def passes(named: Sequence[tuple[str, str]]) -> Iterator[list[int]]:
         left = waiting
 
 
-def _cut_together(uncut: Iterable[Uncut]) -> Iterator[list[Uncut]]:
-    """Documents in lists whose texts a message holds."""
-    part: list[Uncut] = []
-    size = 0
-    for one in uncut:
-        own = len(one.parsed.text.encode())
-        if part and size + own > MAX_TEXT_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += own
-    if part:
-        yield part
+def _text_bytes(uncut: Uncut) -> int:
+    return len(uncut.parsed.text.encode())
 
 
 async def _apart(
@@ -283,8 +276,3 @@ async def _apart(
     for key, one in some.items():
         found |= await _apart({key: one}, work)
     return found
-
-
-def identity_of(card: ModelCard) -> EmbedderIdentity:
-    """Which embedder a card is of."""
-    return EmbedderIdentity(model=card.id, revision=card.revision, dimensions=card.capabilities.dimensions)

@@ -8,6 +8,7 @@ from functools import partial
 
 from cluster import collector
 from cluster.documents import Chunk
+from cluster.engines.card import loaded_card
 from cluster.engines.factory import embedding_engine
 from cluster.engines.tokenizing import read_prompt
 from cluster.errors import BadRequest, HeliostatError
@@ -24,9 +25,7 @@ class Embedder:
     """One replica of the embedding model. Its constructor returns when the model is loaded."""
 
     def __init__(self, model: ModelSettings, settings: Settings) -> None:
-        self._id = model.id
-        self._kind = model.engine.kind
-        self._memory = model.memory
+        self._model = model
         self._settings = settings.documents
         self._engine = embedding_engine(model, settings)
         with collector.paused():
@@ -45,14 +44,7 @@ class Embedder:
 
     async def card(self) -> ModelCard:
         """What the model is and can do."""
-        return ModelCard(
-            id=self._id,
-            engine=self._kind,
-            revision=self._engine.revision,
-            created=self._loaded,
-            capabilities=self._engine.capabilities,
-            memory_gib=self._memory,
-        )
+        return loaded_card(self._model, self._engine, created=self._loaded)
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
         """Vectors in the order of the inputs. Raises BadRequest as the engine's `pre` does."""
@@ -101,7 +93,7 @@ class Embedder:
                 source=document.source,
                 tokenize=self._engine.tokenize,
                 settings=documents or self._settings,
-                model=self._id,
+                model=self._model.id,
                 context_length=self._engine.capabilities.context_length,
             )
         except HeliostatError as error:

@@ -23,7 +23,7 @@ from cluster.settings.pipelines import DocumentSettings
 from cluster.stores.embedding_cache import EmbeddingCache
 from cluster.types import EmbeddingCall, Health
 from deployments.clients import NO_METADATA
-from deployments.retrieval.deposits import Chunks, Cutting, Deposits, Said, identity_of
+from deployments.retrieval.deposits import Chunks, Cutting, Deposits, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,14 +154,15 @@ class Library:
         if not call.query.strip():
             raise BadRequest("The query is empty", hint="ask something", param="query")
         if call.mode is SearchMode.BM25:
-            identity = identity_of(await self._embedder.card())
+            identity = EmbedderIdentity.of(await self._embedder.card())
             return await self._vectors.search(call.collection, call, None, identity=identity)
         wanted = EmbeddingCall(inputs=(call.query,), request_id=uuid.uuid4().hex)
         try:
             card, embedded = await asyncio.gather(self._embedder.card(), self._embedder.embed(wanted))
         except BadRequest as error:  # nothing but characters that the embedder does not see
             raise BadRequest("The query has no word in it", hint="ask something", param="query") from error
-        return await self._vectors.search(call.collection, call, embedded.vectors[0], identity=identity_of(card))
+        vector, identity = embedded.vectors[0], EmbedderIdentity.of(card)
+        return await self._vectors.search(call.collection, call, vector, identity=identity)
 
     async def collections(self) -> tuple[CollectionCard, ...]:
         """All collections, by name."""

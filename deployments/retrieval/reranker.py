@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cluster import collector
+from cluster.engines.card import loaded_card
 from cluster.engines.factory import rerank_engine
 from cluster.engines.reading import Reading
 from cluster.errors import BadRequest
@@ -19,9 +20,7 @@ class Reranker:
     """One replica of a cross-encoder. Its constructor returns when the model is loaded."""
 
     def __init__(self, model: ModelSettings, settings: Settings) -> None:
-        self._id = model.id
-        self._kind = model.engine.kind
-        self._memory = model.memory
+        self._model = model
         self._engine = rerank_engine(model, settings)
         with collector.paused():
             self._engine.start()
@@ -36,14 +35,7 @@ class Reranker:
 
     async def card(self) -> ModelCard:
         """What the model is and can do."""
-        return ModelCard(
-            id=self._id,
-            engine=self._kind,
-            revision=self._engine.revision,
-            created=self._loaded,
-            capabilities=self._engine.capabilities,
-            memory_gib=self._memory,
-        )
+        return loaded_card(self._model, self._engine, created=self._loaded)
 
     async def score(self, call: ScoreCall) -> Scores:
         """The scores of the pairs, in their order. Raises BadRequest as the engine's `read` does."""

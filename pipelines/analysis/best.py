@@ -11,8 +11,8 @@ the k - 1 others: then a configuration that is not the best is named with probab
 are told apart from the leader leave the best among the rest (Hsu 1984's comparison with the best; by Bonferroni,
 under 15 prompts by Westfall and Young). P(best) alone names nobody.
 
-Where cells are missing, leader and P(best) go by means over the same prompts (`additive`), not by the means of what
-went well.
+Where cells are missing, leader and P(best) go by means over the same prompts (`incomplete_blocks`), not by the
+means of what went well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.analysis import additive, comparisons, resamples, signflips, student
+from pipelines.analysis import comparisons, incomplete_blocks, resamples, signflips, student
 from pipelines.analysis.figures import known
 from pipelines.analysis.frame import MEASURES, Floats, Frame
 
@@ -101,7 +101,7 @@ def best_of(
     moments = student.columns_of(matrix)
     if not np.isfinite(moments.mean).any():
         return _none("nothing was measured", alpha)
-    leader = int(np.nanargmax(additive.filled(matrix).mean(axis=0)))
+    leader = int(np.nanargmax(incomplete_blocks.filled(matrix).mean(axis=0)))
     p_best = probabilities(matrix) if drawn else np.full(len(names), np.nan)
     tests = comparisons.paired(matrix[:, [leader]] - matrix)
     others = max(int((moments.n > 0).sum()) - 1, 1)
@@ -165,7 +165,7 @@ def _posterior(matrix: Floats) -> Floats:
     Gaps are filled so that draws of prompts compare like with like; a column's deviations are as large as its own
     prompts, which are fewer, leave them.
     """
-    whole = additive.filled(matrix)
+    whole = incomplete_blocks.filled(matrix)
     mean, n = whole.mean(axis=0), len(whole)
     own = np.isfinite(matrix).sum(axis=0)
     relative = whole - whole.mean(axis=1, keepdims=True)  # what all share of a prompt ranks nobody

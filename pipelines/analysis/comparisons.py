@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.errors import BadRequest
-from pipelines.analysis import additive, corrections, signflips, student, wilcoxon
+from pipelines.analysis import corrections, incomplete_blocks, signflips, student, wilcoxon
 from pipelines.analysis.figures import known
 from pipelines.analysis.frame import MEASURES, Codes, Floats, Frame
 from pipelines.analysis.levels import marginal
@@ -260,7 +260,7 @@ def _pairs(names: Sequence[str], baseline: str | None) -> Codes:
 
 
 def _leader(matrix: Floats, *, lower: bool) -> int | None:
-    means = additive.filled(-matrix if lower else matrix).mean(axis=0)
+    means = incomplete_blocks.filled(-matrix if lower else matrix).mean(axis=0)
     return int(np.nanargmax(means)) if np.isfinite(means).any() else None
 
 

@@ -2,7 +2,7 @@
 
 On a full grid without gaps the sums of squares are exact. Every effect is tested against its own interaction with
 the prompts, the error term of a design with random blocks (Maxwell & Delaney 2004, ch. 11-12; R's
-`Error(prompt/effect)`, statsmodels' AnovaRM), never against the repeats. `vanishing` has the test; the plain p of
+`Error(prompt/effect)`, statsmodels' AnovaRM), never against the repeats. `f_test` has the test; the plain p of
 AnovaRM is beside it.
 
 Where cells failed, the same test takes each prompt's influence on the least-squares estimate within prompts
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from pipelines.analysis import corrections
 from pipelines.analysis.contrasts import Design, design_of
+from pipelines.analysis.f_test import F_TEST, FLIPPED, Scores, Tested, flipped, limits, tested, together
 from pipelines.analysis.figures import known
 from pipelines.analysis.frame import Blocks, Floats, Frame
-from pipelines.analysis.vanishing import F_TEST, FLIPPED, Scores, Tested, flipped, limits, tested, together
 
 EXACT, WITHIN = "exact sums of squares", "least squares within prompts"
 ROUNDING = 1e-20  # a sum of squares below this share of the values' own is rounding, not spread

@@ -20,6 +20,7 @@ from cluster.errors import BadRequest
 from cluster.stores.run_light import SCORES
 from pipelines.analysis.cells import cells_of
 from pipelines.analysis.codes import codes_of, numbers, objects_of, texts
+from pipelines.analysis.rounding import settled
 from pipelines.analysis.treatments import Configuration as Configuration
 from pipelines.analysis.treatments import config_id_of as config_id_of
 from pipelines.analysis.treatments import configuration_codes, configurations_of, factors_of
@@ -200,7 +201,9 @@ class Frame:
         within = np.bincount(place, weights=(values - mean[place]) ** 2, minlength=prompts * configurations)
         shape = (prompts, configurations)
         return Blocks(
-            mean=mean.reshape(shape), count=count.reshape(shape), within=within.reshape(shape).astype(np.float64)
+            mean=settled(mean).reshape(shape),
+            count=count.reshape(shape),
+            within=within.reshape(shape).astype(np.float64),
         )
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.analysis import comparisons, student
+from pipelines.analysis.attrition import Attrition, attrition
 from pipelines.analysis.best import Best, best
 from pipelines.analysis.correlation import Correlation, correlations
 from pipelines.analysis.effects import Anova, Effect, anova
 from pipelines.analysis.frame import Frame, numeric
 from pipelines.analysis.levels import marginal
-from pipelines.analysis.missing import Missing, missing
 
 LEAST_PROMPTS, LEAST_REPEATS = 5, 2
 WINNER, EFFECT, INTERACTION, CORRELATION = "winner", "effect", "interaction", "correlation"
@@ -66,7 +66,7 @@ def insights(frame: Frame, metric: str, *, alpha: float = 0.05) -> Insights:
         *(_correlation(rho) for rho in rhos if rho.significant),
     ]
     said = [each for each in found if each is not None]
-    if lost := missing(frame, metric, alpha=alpha):
+    if lost := attrition(frame, metric, alpha=alpha):
         said.append(_missing(lost, metric))
     if not said:
         few = "too few prompts have a cell at every level"
@@ -232,7 +232,7 @@ def _correlation(rho: Correlation) -> Insight | None:
     )
 
 
-def _missing(lost: Missing, metric: str) -> Insight:
+def _missing(lost: Attrition, metric: str) -> Insight:
     """Whoever reads means of what went well must know what did not."""
     carried = _carried(lost.prompts, lost.test, lost.p_adjusted, lost.low, lost.high)
     lacks = f"{_n(lost.share)} % of its cells have no {metric}, {_n(lost.others)} % of the others'"

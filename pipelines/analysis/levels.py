@@ -18,6 +18,7 @@ from pipelines.analysis.figures import known
 from pipelines.analysis.frame import Codes, Floats, Frame
 from pipelines.analysis.intervals import reason_of
 from pipelines.analysis.limits import limits_of
+from pipelines.analysis.rounding import settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def _marginal(frame: Frame, metric: str, factors: tuple[str, ...], *, matched: b
     )
     return Marginal(
         settings=settings,
-        matrix=matrix,
+        matrix=settled(matrix),
         configurations=member.sum(axis=0).astype(np.int64),
         matched=matched,
     )

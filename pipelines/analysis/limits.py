@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.analysis import student
 from pipelines.analysis.resamples import SEED
+from pipelines.analysis.rounding import settled
 from pipelines.analysis.student import LEVEL
 
 HALL_FROM = 5  # values
@@ -53,6 +54,7 @@ def limits_of(
     low, high = _hall(matrix, moments, level)
     flat = np.zeros(len(low), bool)
     if bounds is not None:
+        matrix = settled(matrix)  # values that differ by rounding alone are one and the same
         flat = _flat(matrix, moments, level)
         for place in np.flatnonzero(flat):
             values = matrix[np.isfinite(matrix[:, place]), place]

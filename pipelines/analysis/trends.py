@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipelines.analysis.figures import known
 from pipelines.analysis.frame import Codes, Floats, Frame
 from pipelines.analysis.kendall import slope_of
+from pipelines.analysis.rounding import settled
 
 INCREASING, DECREASING, STABLE = "increasing", "decreasing", "stable"
 TEST = "Mann-Kendall test"
@@ -161,4 +162,4 @@ def _by_day(place: Codes, run: Codes, values: Floats, days: int) -> tuple[Floats
     groups, group = np.unique(place * (int(run.max()) + 1) + run, return_inverse=True)
     means, day = np.bincount(group, weights=values) / np.bincount(group), groups // (int(run.max()) + 1)
     count, total = np.bincount(day, minlength=days), np.bincount(day, weights=means, minlength=days)
-    return np.divide(total, count, out=np.full(days, np.nan), where=count > 0), count
+    return settled(np.divide(total, count, out=np.full(days, np.nan), where=count > 0)), count

@@ -14,8 +14,11 @@ Floats = NDArray[np.float64]
 
 def p_values(differences: Floats) -> Floats:
     """Two-sided p for each column (rows: prompts, none NaN). Differences of 0 are left out, as Wilcoxon did."""
-    signs = np.sign(differences)
-    sizes = np.where(signs == 0, np.nan, np.abs(differences))
+    # Differences that are equal but for rounding share a rank; of the values' own size nothing is known here.
+    unit = 1e-9 * np.abs(differences).max(axis=0, initial=0.0)
+    steps = np.round(differences / np.where(unit > 0, unit, 1.0))
+    signs = np.sign(steps)
+    sizes = np.where(signs == 0, np.nan, np.abs(steps))
     # Twice a midrank is a whole number: the sums of a tie pattern are counted, not approximated.
     doubled = np.nan_to_num(2 * midranks(sizes)).astype(np.int64)
     positive = np.where(signs > 0, doubled, 0).sum(axis=0)

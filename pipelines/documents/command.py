@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cluster.config import home, load_config
-from cluster.errors import HeliostatError
-from pipelines.documents.job_progress import JOB_ID, JobProgress, upload_folder, write_progress
+from cluster.errors import CollectionNotFound, HeliostatError
+from pipelines.documents.job_progress import JOB_ID, Failure, JobProgress, upload_folder, write_progress
 
 if TYPE_CHECKING:
     from pipelines.documents.labels import Labels
+    from pipelines.documents.owner import Owner
     from pipelines.documents.receipt import Receipt
-    from pipelines.documents.selection import Selected
+    from pipelines.documents.running import Running
+    from pipelines.documents.selection import Selected, Selection
 
 WRITE_EVERY_S = 0.5  # a job's progress file: as often as somebody may look
 
@@ -66,12 +68,34 @@ def ingest(
         receipt = Receipt(
             cluster=cluster, command="ingest", paths=tuple(paths), collection=collection, labels=labels
         )
-        result = None if uploaded else _unchanged(receipt, files)
+        result = None if uploaded or chosen.closed else _unchanged(receipt, files)
         if result is None:
+            wanted = _asked_for(cluster, job)
             result = _stored(receipt, files, folder, job)
+            if wanted and not _asked_for(cluster, job):
+                into = cluster.into(collection)
+                take_back(cluster.owner(into), into, [file.source for file in files])
         if uploaded is not None:
             shutil.rmtree(uploaded, ignore_errors=True)
-    _tell(result, as_json, chosen.left_out)
+    _tell(with_closed(result, chosen.closed), as_json, chosen.left_out)
+
+
+def _asked_for(cluster: "Running", job: str | None) -> bool:
+    """Whether there is a row of an upload's job, which goes with its collection."""
+    if job is None:
+        return False
+    from cluster.stores.database import open_database
+    from cluster.stores.document_jobs import DocumentJobs
+
+    return DocumentJobs(open_database(cluster.settings.database_url)).knows(job)
+
+
+def take_back(owner: "Owner", collection: str, sources: "Sequence[str]") -> None:
+    """Take out what was stored in a collection that was removed meanwhile, and the collection where it made it."""
+    owner.unpublish(sources)
+    if not owner.documents():
+        with suppress(CollectionNotFound):
+            owner.remove_collection(collection)
 
 
 def sync(
@@ -90,7 +114,8 @@ def sync(
     """Make a collection follow a folder: what is new or changed is stored, what vanished from it leaves.
 
     Only what came from that folder leaves, never what was uploaded or came from elsewhere. Exits with 1 where a
-    document failed; the version of it that was stored before stays.
+    document failed; the version of it that was stored before stays, and so does all of a folder in it that cannot
+    be looked into.
     """
     labels = _labels(tag, metadata)
     from pipelines.documents.receipt import Receipt
@@ -101,10 +126,21 @@ def sync(
     chosen = select([folder], cluster.settings.documents.folders, allow_empty=True)
     files = chosen.files
     receipt = Receipt(cluster=cluster, command="sync", paths=(folder,), collection=collection, labels=labels)
-    result = _unchanged(receipt, files)
+    result = None if chosen.closed else _unchanged(receipt, files)
     if result is None:
-        result = _followed(receipt, files, folder, allow_empty=allow_empty)
-    _tell(result, as_json, chosen.left_out)
+        result = _followed(receipt, chosen, folder, allow_empty=allow_empty)
+    _tell(with_closed(result, chosen.closed), as_json, chosen.left_out)
+
+
+def with_closed(result: JobProgress, closed: Mapping[str, str]) -> JobProgress:
+    """A run's result with the folders that could not be looked into, which have failed with all that is in them."""
+    from pipelines.documents.selection import readable
+
+    failed = tuple(
+        Failure(source=name, code="unreadable", message=f"{name}: {reason}", hint="may you look into it?")
+        for name, reason in ((readable(folder), closed[folder]) for folder in closed)
+    )
+    return replace(result, failed=(*result.failed, *failed))
 
 
 def _unchanged(receipt: "Receipt", files: "Sequence[Selected]") -> JobProgress | None:
@@ -140,14 +176,14 @@ def _stored(receipt: "Receipt", files: "Sequence[Selected]", folder: Path, job: 
     return result
 
 
-def _followed(receipt: "Receipt", files: "Sequence[Selected]", folder: Path, *, allow_empty: bool) -> JobProgress:
+def _followed(receipt: "Receipt", chosen: "Selection", folder: Path, *, allow_empty: bool) -> JobProgress:
     from pipelines.documents.journal import Journal
     from pipelines.documents.running import new_job_id, store
     from pipelines.documents.sync import refuse_empty, take_out, vanished
 
-    cluster, into = receipt.cluster, receipt.cluster.into(receipt.collection)
+    cluster, into, files = receipt.cluster, receipt.cluster.into(receipt.collection), chosen.files
     journal = Journal(cluster.states(), into)
-    gone = vanished(journal.known, folder, files)
+    gone = vanished(journal.known, folder, files, chosen.closed)
     if not allow_empty:
         refuse_empty(folder, files, gone)
     with _shown(cluster.home, None) as watch:
@@ -221,17 +257,20 @@ def _tell(result: JobProgress, as_json: bool, left_out: "Mapping[str, int]") -> 
 
 
 def _labels(tags: list[str] | None, metadata: str | None) -> "Labels":
-    from pipelines.documents.labels import Labels
+    from pipelines.documents.labels import MOST_FIELDS, MOST_TAGS, Labels, wrong_field, wrong_tag
 
     try:
         fields = json.loads(metadata) if metadata else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"no JSON: {error}", param_hint="--metadata") from None
-    if not isinstance(fields, dict) or not all(
-        isinstance(value, str | int | float | bool) for value in fields.values()
-    ):
-        told = "a JSON object whose values are strings, numbers or booleans"
-        raise typer.BadParameter(told, param_hint="--metadata")
-    if any(not tag.strip() for tag in tags or ()):
-        raise typer.BadParameter("a tag is empty", param_hint="--tag")
-    return Labels(tags=tuple(tags or ()), metadata=fields)
+    if not isinstance(fields, dict) or len(fields) > MOST_FIELDS:
+        raise typer.BadParameter(f"a JSON object of {MOST_FIELDS} fields at most", param_hint="--metadata")
+    for name, value in fields.items():
+        if wrong := wrong_field(name, value):
+            raise typer.BadParameter(wrong, param_hint="--metadata")
+    if len(tags or ()) > MOST_TAGS:
+        raise typer.BadParameter(f"{MOST_TAGS} at most", param_hint="--tag")
+    for tag in tags or ():
+        if wrong := wrong_tag(tag):
+            raise typer.BadParameter(wrong, param_hint="--tag")
+    return Labels(tags=tuple(dict.fromkeys(tags or ())), metadata=fields)

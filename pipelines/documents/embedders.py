@@ -103,9 +103,7 @@ class ServedEmbedder:
     def identity(self) -> EmbedderIdentity:
         """See Embedder."""
         if self._identity is None:
-            card = cast(ModelCard, self._served.call("card"))
-            dimensions = card.capabilities.dimensions
-            self._identity = EmbedderIdentity(model=card.id, revision=card.revision, dimensions=dimensions)
+            self._identity = EmbedderIdentity.of(cast(ModelCard, self._served.call("card")))
         return self._identity
 
     def cut(self, parsed: ParsedDocument, *, document_id: str, source: str) -> tuple[Chunk, ...]:

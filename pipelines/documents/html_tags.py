@@ -7,6 +7,8 @@ LEFT_OUT = frozenset(
         "script",
         "style",
         "noscript",
+        "noframes",
+        "noembed",
         "template",
         "svg",
         "canvas",

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,6 +73,21 @@ def read_progress(home: Path, job_id: str) -> JobProgress:
     fields["documents"] = tuple(fields["documents"])
     fields["failed"] = tuple(Failure(**failure) for failure in fields["failed"])
     return JobProgress(**fields)
+
+
+def forget_jobs(home: Path, *, older_than: float) -> None:
+    """Remove what killed jobs and gateways left, and told: files that waited, and progress, of before that time.
+
+    older_than: Unix seconds.
+    """
+    for left in (*(home / "uploads").glob("*"), *_file(home, "").parent.glob("*")):
+        with suppress(OSError):  # another gateway may be at it, too
+            if left.stat().st_mtime >= older_than:
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
 
 
 def _file(home: Path, job_id: str) -> Path:

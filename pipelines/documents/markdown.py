@@ -4,12 +4,16 @@ Lines are looked at once and without backtracking: one of 5 MB costs what a thou
 """
 
 import re
+from collections.abc import Sequence
 
 from pipelines.documents.outline import Mark, outline
 from pipelines.documents.parsed import Section
 
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,})")  # ```like this``` is code within a line
+FRONT = "---"  # around the facts before a text, which are no Markdown
+FACT = re.compile(r"\s|#|- |[\]}]|[^\s:]+\s*:\s|$")  # a line of YAML, as such facts are
+MOST_FRONT_LINES = 200
 DEEPEST = 6
 MAX_INDENT = 3  # four spaces make it code
 
@@ -32,8 +36,10 @@ def _headings(text: str) -> list[tuple[int, int | None, str]]:
     found: list[tuple[int, int | None, str]] = []
     fence: str | None = None
     offset, before = 0, (0, "")
-    for line in text.splitlines(keepends=True):
-        bare = line.rstrip("\n")
+    lines = text.splitlines(keepends=True)
+    front = _front_lines(lines)
+    for at, line in enumerate(lines):
+        bare = "" if at < front else line.rstrip("\n")
         mark = FENCE.match(bare)
         if fence is not None:
             if mark and mark[1].startswith(fence) and not bare.strip(" `~"):
@@ -50,6 +56,18 @@ def _headings(text: str) -> list[tuple[int, int | None, str]]:
         before = (offset, bare)
         offset += len(line)
     return found
+
+
+def _front_lines(lines: Sequence[str]) -> int:
+    """How many lines the facts before the text take, with the marks around them; 0 where there are none."""
+    if not lines or lines[0].rstrip() != FRONT:
+        return 0
+    for at, line in enumerate(lines[1:MOST_FRONT_LINES], start=1):
+        if line.rstrip() in {FRONT, "..."}:
+            return at + 1 if at > 1 else 0
+        if not FACT.match(line):
+            return 0
+    return 0
 
 
 def _heading(line: str) -> tuple[int, str] | None:

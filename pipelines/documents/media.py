@@ -69,9 +69,15 @@ def media_type(name: str, content: bytes) -> str:
             raise EncryptedDocument(f"{name}: the Word file needs a password", hint="save a copy without one")
         if not content.startswith(ZIP_MAGIC):
             raise BrokenDocument(f"{name}: {_looks_like(content)}, not a Word file", hint="save it as .docx")
-    elif any(content.startswith(magic) for magic in MAGICS):
+    elif any(content.startswith(magic) for magic in MAGICS) and not _is_about_gifs(content):
         raise BrokenDocument(f"{name}: {_looks_like(content)}, not text", hint=READABLE)
     return kind
+
+
+def _is_about_gifs(content: bytes) -> bool:
+    """Whether it begins as a GIF does and goes on in text: that magic alone is a word that texts have."""
+    beginning = content[:64]
+    return beginning.startswith(b"GIF8") and all(byte >= 0x20 or byte in b"\t\r\n" for byte in beginning)
 
 
 def _looks_like(content: bytes) -> str:

@@ -12,7 +12,7 @@ from pipelines.documents.pdf_order import MIN_ROWS, Box, reading_order
 from pipelines.documents.plain_text import without_controls
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
 BETWEEN_PAGES = "\n\n"
 BROKEN_WORD = re.compile("[\ufffe\x02]\\s*")  # pdfium's marks for a hyphen at a line's end
@@ -36,6 +36,7 @@ def parse_pdf(name: str, content: bytes, limits: Limits) -> ParsedDocument:
             raise EncryptedDocument(f"{name}: the PDF needs a password", hint="save a copy without one") from None
         raise _broken(name, error) from None
     try:
+        document.init_forms()  # nothing where it has none
         return _parsed(name, document, limits)
     except pypdfium2.PdfiumError as error:
         raise _broken(name, error) from None
@@ -66,7 +67,7 @@ def _parsed(name: str, document: "PdfDocument", limits: Limits) -> ParsedDocumen
 
 
 def _text(document: "PdfDocument", number: int) -> str:
-    page = document[number]
+    page = _filled(document, number)
     try:
         text = page.get_textpage()
         try:
@@ -79,6 +80,21 @@ def _text(document: "PdfDocument", number: int) -> str:
         page.close()
     lines = found.replace("\r\n", "\n").replace("\r", "\n")
     return without_controls(BROKEN_WORD.sub("", lines)).strip()
+
+
+def _filled(document: "PdfDocument", number: int) -> "PdfPage":
+    """The page; of a form, with what was filled in, which else is no part of it."""
+    from pypdfium2 import PdfiumError
+
+    page = document[number]
+    if document.formenv is not None:
+        try:
+            page.flatten()
+        except PdfiumError:  # what is printed on it can be read all the same
+            return page
+        page.close()
+        page = document[number]
+    return page
 
 
 def _ordered(text: "PdfTextPage", drawn: str) -> str:

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cluster.batched import by_size
 from cluster.documents import Document
 from cluster.errors import HeliostatError, Unavailable
 from cluster.stores.document_states import State
@@ -193,17 +195,10 @@ class Ingest:
         return large
 
     def _groups(self, files: Sequence[Scanned]) -> Iterator[dict[str, Any]]:
-        group: list[Scanned] = []
-        size = number = 0
-        for each in files:
-            most = FIRST_BYTES if number < FIRST_GROUPS else GROUP_BYTES
-            if group and (len(group) == GROUP_FILES or size + each.size > most):
-                yield self._group(group)
-                group, size, number = [], 0, number + 1
-            group.append(each)
-            size += each.size
-        if group:
-            yield self._group(group)
+        first = list(islice(by_size(files, _size, most=FIRST_BYTES, count=GROUP_FILES), FIRST_GROUPS))
+        rest = files[sum(map(len, first)) :]
+        yield from map(self._group, first)
+        yield from map(self._group, by_size(rest, _size, most=GROUP_BYTES, count=GROUP_FILES))
 
     def _group(self, files: Sequence[Scanned]) -> dict[str, Any]:
         for each in files:
@@ -340,6 +335,10 @@ class Ingest:
 
 def _kind(source: str) -> str:
     return PurePosixPath(source).suffix.lower()
+
+
+def _size(scanned: Scanned) -> int:
+    return scanned.size
 
 
 def _facts(scanned: Scanned) -> dict[str, str]:

@@ -4,6 +4,7 @@ import codecs
 import re
 
 from cluster.errors import BrokenDocument
+from pipelines.documents.legacy_text import is_western, legacy_encoding
 
 BOMS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -12,6 +13,9 @@ BOMS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+WESTERN = "cp1252"
+REPLACEMENT = "\ufffd"
+NOT_ASCII = bytes(range(0x80, 0x100))
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
 NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MAX_CONTROL_SHARE = 0.02  # a stray escape is no reason to refuse a file; a binary has a tenth and more
@@ -23,7 +27,8 @@ MAX_OTHER_ZERO_SHARE = 0.02
 def decode(name: str, content: bytes, *, declared: str | None = None) -> str:
     """The text, line ends as \\n: by its byte order mark, else UTF-8, as declared, UTF-16, or Windows-1252.
 
-    Raises BrokenDocument for binary data.
+    UTF-8 with a few wrong bytes stays UTF-8, with U+FFFD in their places. What is none of these is read in the
+    encoding that its language shows. Raises BrokenDocument for binary data, and where no language shows.
     """
     for bom, encoding in BOMS:
         if content.startswith(bom):
@@ -35,12 +40,18 @@ def decode(name: str, content: bytes, *, declared: str | None = None) -> str:
             raise BrokenDocument(f"{name}: the content is binary: it has NUL bytes", hint=hint)
         return _checked(name, _decoded(name, content, without_mark))
     # What is not plain ASCII and yet valid UTF-8 is UTF-8, whatever a page says of itself.
-    for encoding in filter(None, (declared, "utf-8") if content.isascii() else ("utf-8", declared)):
+    for encoding in filter(None, (declared, "utf-8") if content.isascii() else ("utf-8",)):
         try:
             return _checked(name, content.decode(encoding))
         except UnicodeDecodeError:
             continue
-    return _checked(name, _decoded(name, content, "cp1252"))
+    mostly = content.decode("utf-8", errors="replace")
+    wrong = mostly.count(REPLACEMENT)
+    if len(mostly) - len(content.translate(None, NOT_ASCII)) > 2 * wrong:  # others are valid in hardly a place
+        return _checked(name, mostly)
+    if declared is not None and declared != WESTERN:
+        return _checked(name, content.decode(declared, errors="replace"))
+    return _checked(name, _by_its_language(name, content))
 
 
 def without_controls(text: str) -> str:
@@ -57,6 +68,14 @@ def _utf_16(sample: bytes) -> str | None:
     if even >= MIN_ZERO_SHARE and odd <= MAX_OTHER_ZERO_SHARE:
         return "utf-16-be"
     return None
+
+
+def _by_its_language(name: str, content: bytes) -> str:
+    encoding = WESTERN if is_western(content) else legacy_encoding(content)
+    if encoding is None:
+        message = f"{name}: the text is neither UTF-8 nor {WESTERN}, and no other encoding shows"
+        raise BrokenDocument(message, hint="save it as UTF-8")
+    return _decoded(name, content, encoding)
 
 
 def _decoded(name: str, content: bytes, encoding: str) -> str:

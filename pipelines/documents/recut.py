@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.batched import by_size
 from cluster.documents import Document
 from cluster.errors import ClusterError, CollectionNotFound, Conflict, DocumentNotFound, Unavailable
 from cluster.settings.tree import Settings
@@ -267,13 +268,5 @@ def _alike(one: Document, other: Document, *, but_labels: bool = False) -> bool:
 
 
 def _groups(documents: Sequence[Document]) -> Iterator[dict[str, Any]]:
-    group: list[str] = []
-    characters = 0
-    for each in documents:
-        if group and (len(group) == GROUP_DOCUMENTS or characters + each.characters > GROUP_CHARACTERS):
-            yield {"documents": group}
-            group, characters = [], 0
-        group.append(each.id)
-        characters += each.characters
-    if group:
-        yield {"documents": group}
+    for group in by_size(documents, lambda each: each.characters, most=GROUP_CHARACTERS, count=GROUP_DOCUMENTS):
+        yield {"documents": [each.id for each in group]}

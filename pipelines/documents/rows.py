@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,18 +16,23 @@ from pipelines.documents.plain_text import decode, without_controls
 BETWEEN_ROWS = "\n\n"
 DELIMITERS = ",;\t|"
 SNIFFED_CHARACTERS = 64 * 1024
+MOST_UNNAMED = 2  # columns of which none may go without a name: of more, the first may be an index
+TOLD_DELIMITER = re.compile(r'"?sep=([,;\t|])"?\n')
 Fields = Iterator[tuple[str, str]]
 
 
 def parse_csv(name: str, content: bytes, limits: Limits, *, tabs: bool = False) -> ParsedDocument:
     """The rows of a table; `row 2` is the one that a spreadsheet calls so. The first names the columns.
 
-    It does not where one of its cells is empty, a number, or like another. Raises BrokenDocument naming the row,
-    EmptyDocument, PayloadTooLarge.
+    It does not where one of its cells is a number, like another, or empty, save for the first one of three and
+    more, above an index. A line `sep=;` before it, as Excel writes it, tells the delimiter. Raises BrokenDocument
+    naming the row, EmptyDocument, PayloadTooLarge.
     """
     text = decode(name, content)
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the whole process: never lowered
-    delimiter = "\t" if tabs else _delimiter(text)
+    told = None if tabs else TOLD_DELIMITER.match(text)
+    text = text[told.end() :] if told else text
+    delimiter = "\t" if tabs else told[1] if told else _delimiter(text)
     rows = _Rows(name, limits)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] | None = None
@@ -107,7 +113,8 @@ def _delimiter(text: str) -> str:
 def _columns(cells: list[str]) -> list[str]:
     """The names of the columns; empty where the first row does not name them."""
     names = [cell.strip() for cell in cells]
-    named = all(names) and len(set(names)) == len(names) and not any(_is_number(name) for name in names)
+    needed = names[1:] if len(names) > MOST_UNNAMED else names
+    named = all(needed) and len(set(names)) == len(names) and not any(map(_is_number, names))
     return names if named else []
 
 
@@ -122,7 +129,7 @@ def _is_number(text: str) -> bool:
 def _named(columns: list[str], cells: list[str]) -> Fields:
     for at, cell in enumerate(cells):
         fallback = f"column {at + 1}" if len(cells) > 1 else ""
-        yield columns[at] if at < len(columns) else fallback, cell
+        yield (columns[at] if at < len(columns) else "") or fallback, cell
 
 
 def _flat(path: str, value: Any) -> Fields:

@@ -12,15 +12,23 @@ from pipelines.documents.selection import Selected
 
 
 def vanished(
-    known: Mapping[str, DocumentState], folder: Path, files: Collection[Selected]
+    known: Mapping[str, DocumentState], folder: Path, files: Collection[Selected], closed: Collection[str] = ()
 ) -> dict[str, DocumentState]:
-    """Notes on files that were read from below the folder once and are not among its files, by source."""
+    """Notes on files that were read from below the folder once and are not among its files, by source.
+
+    closed: folders that could not be looked into: what was in them may be there still.
+    """
     there = {file.path for file in files}
+    named = {file.source for file in files}  # a path that is no UTF-8 is noted otherwise than it is
     root = folder.expanduser().resolve()
     return {
         source: state
         for source, state in known.items()
-        if state.path and state.path not in there and Path(state.path).is_relative_to(root)
+        if state.path
+        and state.path not in there
+        and source not in named
+        and Path(state.path).is_relative_to(root)
+        and not any(Path(state.path).is_relative_to(each) for each in closed)
     }
 
 

@@ -92,6 +92,7 @@ def process(
                 warnings.append(Warned(code="gpu_failed", message=f"the GPU failed: {type(error).__name__}"))
             else:
                 raise
+    go_on()
     centroid = unit.mean(axis=0, dtype=np.float64)
     length = float(np.linalg.norm(centroid))
     to_centroid = (

@@ -1,7 +1,7 @@
 """What a sweep may take: tokens, money, time. None of it changes which cells there are."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from pipelines.sweeps.strict import Strict
 
 PER = 1_000_000  # tokens that a price is for
+MOST_USD = 1_000_000_000  # of a price: times all tokens that a plan may have it is a float still
 
 
 class Price(Strict):
@@ -16,6 +17,12 @@ class Price(Strict):
 
     prompt: float = Field(ge=0, allow_inf_nan=False)
     completion: float = Field(ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _payable(self) -> Self:
+        if max(self.prompt, self.completion) > MOST_USD:
+            raise ValueError(f"a price is at most ${MOST_USD:,}")
+        return self
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """So many tokens, in US dollars."""
@@ -87,6 +94,6 @@ class SessionLimits:
         if spent is not None:
             return spent
         left = seconds_left(self.deadline, self.deadline_s, self.begun)
-        if left is None or now < self.begun + timedelta(seconds=left):
+        if left is None or (now - self.begun).total_seconds() < left:  # no calendar has all that `left` may be
             return None
         return "its deadline has passed"

@@ -1,6 +1,7 @@
 """A sweep on a terminal: its plan, a live bar or plain lines, and the table at the end."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 REPEAT_S = 5.0  # between two plain lines
 SHOWN_VALUES = 6
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # escapes, and turned writing
 
 
 def plan_lines(plan: Plan, estimated: Estimate) -> list[str]:
@@ -76,7 +78,7 @@ def _values(axis: AnyAxis) -> str:
 def _value(axis: AnyAxis, place: int) -> str:
     if isinstance(axis, Choices):
         return json.dumps(axis.at(place), ensure_ascii=False)
-    return f"{axis.at(place):g}"
+    return shown_number(axis.at(place))
 
 
 class ProgressDisplay:
@@ -176,7 +178,7 @@ def show_runs(rows: Sequence[dict[str, Any]], console: Console) -> None:
         done, total, errors = ("–" if row[name] is None else str(row[name]) for name in ("done", "total", "errors"))
         table.add_row(
             row["id"],
-            escape(row["name"]),
+            escape(harmless(row["name"])),
             ", ".join(row["models"]),
             row["status"],
             f"{done}/{total}",
@@ -184,6 +186,16 @@ def show_runs(rows: Sequence[dict[str, Any]], console: Console) -> None:
             row["created"] or "–",
         )
     console.print(table)
+
+
+def shown_number(value: int | float) -> str:
+    """A parameter's value as a person writes it: two that differ look different."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def harmless(text: str) -> str:
+    """Text of somebody's, or lines of it, that no terminal takes for orders: a name came over the API, perhaps."""
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def location(run: Run) -> str:
@@ -198,4 +210,6 @@ def _measures(summary: Summary) -> tuple[float | None, ...]:
 def _number(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:g}" if isinstance(value, int | float) else escape(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return shown_number(value)
+    return escape(json.dumps(value, ensure_ascii=False))

@@ -78,6 +78,7 @@ def compare(first: SweepId, second: SweepId, metric: Metric = None, json_: AsJso
     from pipelines.analysis.preferences import preferences
     from pipelines.analysis.report.preferred import preference_lines
     from pipelines.analysis.report.versus import versus
+    from pipelines.sweeps.display import harmless
 
     runs = [find_run(first), find_run(second)]
     names = [f"{run.manifest().name} [{run.id}]" for run in runs]
@@ -92,7 +93,7 @@ def compare(first: SweepId, second: SweepId, metric: Metric = None, json_: AsJso
     for name, table, own in zip(names, tables, judged, strict=True):
         for one in own:
             lines += ["", f"{name}:", *preference_lines(one, frame_of(table), pairs=SHOWN)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(harmless("\n".join(lines) + "\n"))
 
 
 def _write(
@@ -113,6 +114,8 @@ def _write(
     from pipelines.analysis.exports.source import SnapshotSource
 
     format_of(name)
+    if not path.name:
+        raise BadRequest(f"{path} is a folder", hint="name the file to write", param="file")
     filters = [filter_of(text) for text in where or []]
     columns = [field.strip() for field in fields.split(",")] if fields is not None else None
     for left in reversed(range(TRIES)):
@@ -153,6 +156,7 @@ def _print(results: "Results") -> None:
     from pipelines.analysis.report.html import sentence
     from pipelines.analysis.report.preferred import preference_lines
     from pipelines.analysis.report.words import interval, number
+    from pipelines.sweeps.display import harmless
 
     found = results.findings
     lines = [f"{results.name}: {results.cells:,} cells, {results.errors:,} errors"]
@@ -172,7 +176,7 @@ def _print(results: "Results") -> None:
         lines += [f"- {one.text}" for one in found.insights.sentences]
     for judged in results.preferences:
         lines += ["", *preference_lines(judged, results.frame, pairs=SHOWN)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(harmless("\n".join(lines) + "\n"))
 
 
 def _results(run: "Run", metric: str | None) -> "Results":

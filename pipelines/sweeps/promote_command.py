@@ -106,7 +106,9 @@ def _lines(chosen: "Chosen", before: "Promotion | None") -> list[str]:
 
 
 def _origin(promotion: "Promotion") -> str:
-    return f"{promotion.run_name} [{promotion.run_id}], configuration {promotion.config_id}"
+    from pipelines.sweeps.display import harmless
+
+    return harmless(f"{promotion.run_name} [{promotion.run_id}], configuration {promotion.config_id}")
 
 
 def _agree(question: str, *, yes: bool) -> None:

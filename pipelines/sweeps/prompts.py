@@ -14,6 +14,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ from pipelines.sweeps.strict import Strict
 FILLED_KEYS = frozenset({"template", "dataset", "system", "id"})
 TABLES = frozenset({".csv", ".tsv", ".json", ".yaml", ".yml", ".parquet", ".xlsx"})
 """Endings of files that are no list of prompts: their lines would pass for prompts."""
+LONGEST_FIELD = 2**31 - 1  # characters: Python's own limit, 131,072, is less than one document
 VARIABLE = re.compile(r"\{\{([^{}]*)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unquoted:
+    """A truth value in a YAML file, where `no`, `on` and `yes` are such, too: nobody knows what was written."""
+
+    value: bool
 
 
 class Prompt(Strict):
@@ -74,7 +83,7 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")  # Excel and Windows editors begin a file with a mark
     except FileNotFoundError:
         raise BadRequest(f"{path}: no such file", hint="configs/sweeps/demo.yaml is a working example") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a name with a NUL, or bytes that are no UTF-8
         raise BadRequest(f"{path}: cannot be read: {error}") from None
 
 
@@ -123,13 +132,18 @@ def _said(row: Mapping[str, Any], name: str, where: str) -> str:
     if value is None:
         hint = f"it has: {', '.join(map(str, row)) or 'nothing'}"
         raise BadRequest(f"{where}: no value for the variable {name!r}", hint=hint, param="prompts.dataset")
+    if isinstance(value, Unquoted):
+        said = json.dumps(value.value)
+        hint = f'yes, no, on and off are true or false in YAML; write it in quotes: {name}: "{said}"'
+        raise BadRequest(f"{where}: {name} is {said}, and no text", hint=hint, param="prompts.dataset")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _rows(dataset: object, spec: Path | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows, each with how an error names it."""
     if isinstance(dataset, list):
-        found: Iterator[tuple[str, Any]] = ((f"prompts.dataset[{n}]", row) for n, row in enumerate(dataset))
+        rows = map(_marked, dataset) if spec is not None and spec.suffix != ".json" else iter(dataset)
+        found: Iterator[tuple[str, Any]] = ((f"prompts.dataset[{n}]", row) for n, row in enumerate(rows))
     elif isinstance(dataset, str) and spec is not None:
         path = spec.parent / dataset
         ending = path.suffix.lower()
@@ -147,6 +161,13 @@ def _rows(dataset: object, spec: Path | None) -> Iterator[tuple[str, Mapping[str
         yield where, row
 
 
+def _marked(row: object) -> object:
+    """A row of a YAML file, in which truth values are no texts."""
+    if not isinstance(row, Mapping):
+        return row
+    return {name: Unquoted(value) if isinstance(value, bool) else value for name, value in row.items()}
+
+
 def _jsonl(path: Path, param: str) -> Iterator[tuple[int, Any]]:
     # Not splitlines: JSON may have U+2028 and its like inside of a text.
     for number, line in enumerate(text_of(path).split("\n"), start=1):
@@ -160,6 +181,7 @@ def _jsonl(path: Path, param: str) -> Iterator[tuple[int, Any]]:
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows below the header. One that is too short lacks its last columns; one that is too long is refused."""
+    csv.field_size_limit(LONGEST_FIELD)
     lines = csv.DictReader(io.StringIO(text_of(path), newline=""), strict=True)
     try:
         if (twice := repeated(name for name in lines.fieldnames or () if name.strip())) is not None:

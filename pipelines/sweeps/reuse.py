@@ -63,8 +63,11 @@ def _related(plan: Plan, run: Run, home: Path) -> Iterator[Run]:
             continue
         if found.id == run.id or manifest.run_id != found.id or not set(manifest.models) & set(plan.spec.models):
             continue
-        texts = {prompt["text"] for prompt in asked["prompts"]}
-        if asked["seeds"] == plan.spec.seeds and any(prompt.text in texts for prompt in plan.spec.prompts):
+        try:
+            texts, seeds = {prompt["text"] for prompt in asked["prompts"]}, asked["seeds"]
+        except (KeyError, TypeError):  # JSON, and no spec
+            continue
+        if seeds == plan.spec.seeds and any(prompt.text in texts for prompt in plan.spec.prompts):
             yield found
 
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import ClusterError, Conflict, HeliostatError
+from cluster.errors import ClusterError, Conflict, DiskFull, HeliostatError
 from cluster.settings.pipelines import DocumentSettings, SweepSettings
 from cluster.stores.experiments import LOCAL_OWNER
 from cluster.stores.run_state import COMPLETED, FAILED, RUNNING, STOPPED, State
@@ -144,7 +145,7 @@ class Session:
         run, tally, begun = self._run, self._tally, time.monotonic()
         set_aside = run.set_aside()
         self._begin()
-        run.state.clear()
+        run.state.clear(before=run.begun)
         run.state.note(RUNNING)
         try:
             taken = self._take_over() if extend and not run.files() else 0
@@ -156,7 +157,8 @@ class Session:
             finished = finish(run, self._session, self._plan.spec, self._scorers)
             ended = self._ended(finished.rows, left_out)
         except HeliostatError as error:
-            run.state.note(FAILED, error.line())
+            with suppress(DiskFull):  # which is what is told already, or tells less
+                run.state.note(FAILED, error.line())
             raise
         return Outcome(
             run=run,
@@ -257,10 +259,9 @@ class Session:
         )
         run.begin(plan.spec.canonical(), manifest)
         for model, before in run.manifest().models.items():
-            if before["revision"] != models[model]["revision"]:
+            if (was := before.get("revision")) != (now := models.get(model, {}).get("revision")):
                 raise Conflict(
-                    f"The sweep {run.id} was begun with revision {before['revision']} of {model}, which is "
-                    f"{models[model]['revision']} now",
+                    f"The sweep {run.id} was begun with revision {was} of {model}, which is {now} now",
                     hint="sweep run --fresh moves the stored run aside and begins again",
                 )
 

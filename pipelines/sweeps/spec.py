@@ -5,7 +5,9 @@ Two shapes are read: ours, and the one of the experiments API (`prompt`, `model`
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain
@@ -270,13 +272,39 @@ Kind = TypeVar("Kind", bound=Strict)
 def _validated(kind: type[Kind], data: Mapping[str, Any], origin: str) -> Kind:
     try:
         # By way of JSON: strict models take a JSON array for a tuple, and YAML's dates become text.
-        return kind.model_validate_json(json.dumps(data, default=str))
+        text = json.dumps(data, default=_written)
+        found = kind.model_validate_json(text)
     except BadRequest as error:  # of what a spec is made of, with its own `param`
         raise BadRequest(f"{origin}{error.message}", hint=error.hint, param=error.param) from None
     except ValidationError as error:
         raise _explain(kind, error, origin) from None
     except ValueError as error:  # a lone surrogate, or a circular anchor in YAML
         raise BadRequest(f"{origin}cannot be read: {error}") from None
+    # Inside of an object, as of response_format, anything may stand; no JSON that is sent or stored has these.
+    if "NaN" in text or "Infinity" in text:
+        strange = next(_not_finite(data, ""), None)
+        if strange is not None:
+            raise BadRequest(f"{origin}{strange}: infinity and NaN are no values", param=strange)
+    return found
+
+
+def _written(value: object) -> str:
+    """What YAML has and JSON has not, as text. Raises ValueError for what would be another thing as text."""
+    if isinstance(value, date):
+        return str(value)
+    raise ValueError(f"a value of YAML's type {type(value).__name__}")
+
+
+def _not_finite(value: object, path: str) -> Iterator[str]:
+    """The paths of numbers that are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _not_finite(one, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _not_finite(one, f"{path}[{place}]")
 
 
 def _explain(kind: type[Strict], error: ValidationError, origin: str) -> BadRequest:

@@ -3,9 +3,9 @@
 Repeats go in rounds. A configuration whose interval is narrow after one takes part in the next, and in no further
 one; what it leaves out stays planned, without a row. The one more is no waste: an interval is narrow by luck, too,
 and a repeat that had no say in the decision takes some of that luck back. For the same reason the width is the
-expected one (`pipelines.analysis.planned`, docs/statistics.md), not the one that is seen. A decision rests on
-the repeats up to its round and on nothing later, so that a driver that was killed decides the same again. Pure: who
-runs cells and reads rows is given in.
+expected one (`pipelines.analysis.expected_width`, docs/statistics.md), not the one that is seen. A decision rests
+on the repeats up to its round and on nothing later, so that a driver that was killed decides the same again. Pure:
+who runs cells and reads rows is given in.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -111,8 +111,8 @@ def only(scorers: "Scorers", metric: str) -> "Scorers":
 
 def narrow_in(rows: "pa.Table", rule: StopWhen) -> set[str]:
     """The ids of the configurations whose interval is narrow."""
+    from pipelines.analysis.expected_width import expected_half_width
     from pipelines.analysis.frame import frame_of
-    from pipelines.analysis.planned import expected_half_width
 
     frame = frame_of(rows)
     if rule.metric not in frame.columns:

@@ -89,7 +89,7 @@ def show_run(found: "Run", *, as_json: bool) -> None:
     from pipelines.analysis.preferences import preferences
     from pipelines.analysis.report.preferred import preference_lines
     from pipelines.analysis.summaries import COLUMNS, by_configuration
-    from pipelines.sweeps.display import location, show_table
+    from pipelines.sweeps.display import harmless, location, show_table
 
     found.manifest()  # first of all: without one nothing tells what its rows are of
     summaries = by_configuration(found.table(COLUMNS))
@@ -103,11 +103,11 @@ def show_run(found: "Run", *, as_json: bool) -> None:
     head = f"{row['name']} [{found.id}]: {row['done']} of {row['total']} cells, {row['errors']} errors"
     head += f"; {row['reason']}" if row["reason"] else ""
     out = output()
-    out.print(head, highlight=False, markup=False)
+    out.print(harmless(head), highlight=False, markup=False)
     if summaries:
         show_table(summaries, out)
     for line in error_lines(found) if row["errors"] else ():
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(harmless(line), highlight=False, markup=False, soft_wrap=True)
     if judged:
         frame = frame_of(found.table(FRAME_COLUMNS))
         for line in (line for one in judged for line in preference_lines(one, frame)):

@@ -52,7 +52,7 @@ def watch(sweep_id: SweepId, json_: AsJson = False) -> None:
 
 def line_of(view: "View") -> str:
     """A view in one line: `12/40 cells, 31 cells/min, 0 errors, 54 seconds left; best completeness 71.2 …`."""
-    from pipelines.sweeps.display import duration
+    from pipelines.sweeps.display import duration, harmless
 
     parts = [f"{view.done}/{view.total} cells"]
     if view.cells_per_minute is not None:
@@ -60,7 +60,7 @@ def line_of(view: "View") -> str:
     parts.append(f"{view.failed} errors{_codes(view)}")
     if view.remaining_s:
         parts.append(f"{duration(view.remaining_s)} left")
-    best = f"; best {_best(view.best)}" if view.best is not None else ""
+    best = harmless(f"; best {_best(view.best)}") if view.best is not None else ""
     ending = f"; {_standing(view)}" if view.ended or view.done == view.total else ""
     return ", ".join(parts) + best + ending
 
@@ -72,7 +72,7 @@ def table_of(view: "View") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from pipelines.sweeps.display import duration
+    from pipelines.sweeps.display import duration, harmless
 
     table = Table("model", "", "cells", "errors", "cells/min", "left")
     for column in table.columns[2:]:
@@ -89,8 +89,8 @@ def table_of(view: "View") -> "RenderableType":
             "–" if pace is None else f"{pace:,.0f}",
             "–" if not left else duration(left),
         )
-    lines = [f"{view.name} [{view.id}]: {_standing(view)}", _counts(view)]
-    best = f"best so far: {_best(view.best)}" if view.best is not None else "best so far: no scores yet"
+    lines = [harmless(f"{view.name} [{view.id}]: {_standing(view)}"), _counts(view)]
+    best = harmless(f"best so far: {_best(view.best)}") if view.best is not None else "best so far: no scores yet"
     why = [f"  {view.best.reason}"] if view.best is not None and view.best.reason else []
     return Group(*map(Text, lines), table, *map(Text, [best, *why]))
 

@@ -13,8 +13,7 @@ from cluster.stores.factory import open_vectors
 from cluster.stores.vectors import VectorStore
 from cluster.stores.vectors_chroma import ChromaIndex
 from tests.unit.retrieval.recut_promises import *  # noqa: F403
-from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
-from tests.unit.retrieval.vector_promises import (
+from tests.unit.retrieval.vector_parts import (
     CUT,
     DOCS,
     IDENTITY,
@@ -26,6 +25,7 @@ from tests.unit.retrieval.vector_promises import (
     vectors,
     worded,
 )
+from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
 
 pytestmark = pytest.mark.graph
 

@@ -34,7 +34,7 @@ LINE = re.compile(r"^ {4}(?:│|├|└| |─)*(\w+) +([a-z_]+) *(\d{3}|\(exit \
 def kinds() -> list[type[HeliostatError]]:
     found = [HeliostatError]
     for kind in found:
-        found += [one for one in kind.__subclasses__() if one.__module__ == errors.__name__]
+        found += [one for one in kind.__subclasses__() if one.__module__.startswith(f"{errors.__name__}.")]
     return found
 
 
@@ -72,6 +72,12 @@ def test_the_tree_on_one_screen_is_the_tree() -> None:
         if status.isdecimal():
             assert (int(status), again) == (kind.status, kind.retryable), kind
     assert not drawn
+
+
+def test_every_error_of_every_subject_is_to_be_had_from_one_place() -> None:
+    assert {kind.__name__: kind for kind in kinds()} == {
+        name: getattr(errors, name) for name in errors.__all__ if name != "legacy_of"
+    }
 
 
 def test_every_error_crosses_processes_whole() -> None:

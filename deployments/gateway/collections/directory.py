@@ -26,6 +26,7 @@ from cluster.stores.collection_names import (
     unknown,
 )
 from cluster.stores.database import now
+from cluster.stores.document_jobs import DocumentJobs
 from cluster.stores.vector_store_files import StoreFiles
 from deployments.clients import Retriever
 from deployments.gateway.principal import LOCAL
@@ -54,6 +55,7 @@ class Collections:
     ) -> None:
         self._names = CollectionNames(engine)
         self._store_files = StoreFiles(engine)
+        self._jobs = DocumentJobs(engine)
         self._retriever = retriever
         self._default = settings.documents.collection
         self._clock = clock
@@ -133,6 +135,8 @@ class Collections:
             place = await self.find(owner, name_or_id, operator=operator)
         if place.physical == self._default:
             raise unknown(name_or_id)
+        # First: a job that ends after this takes out again what it stored.
+        await asyncio.to_thread(self._jobs.remove_of, place.physical)
         await self.clear(place.physical)
         if (known := place.made) is not None:
             await asyncio.to_thread(self._store_files.clear, known.id)

@@ -40,6 +40,7 @@ class Background:
         """Keep the files, and start to store them; returns the job's id."""
         job_id = f"upload-{uuid.uuid4().hex[:16]}"
         folder = upload_folder(self._home, job_id)
+        await asyncio.to_thread(self._intake.forget_old)
         try:
             kept = await asyncio.to_thread(_keep, files, folder)
             first = JobProgress(job_id=job_id, state="running", files_total=len(files), updated=time.time())

@@ -17,11 +17,17 @@ from sqlalchemy import Engine
 from cluster.documents import Added, Document, NewDocument
 from cluster.errors import NotFound
 from cluster.settings.tree import Settings
-from cluster.stores.document_jobs import DocumentJob, DocumentJobs
+from cluster.stores.document_jobs import KEPT_DAYS, DocumentJob, DocumentJobs
 from deployments.clients import Retriever
 from deployments.gateway.documents.labels import NONE, Labels
 from deployments.gateway.documents.ray_jobs import Jobs
-from pipelines.documents.job_progress import JobProgress, read_progress, upload_folder, write_progress
+from pipelines.documents.job_progress import (
+    JobProgress,
+    forget_jobs,
+    read_progress,
+    upload_folder,
+    write_progress,
+)
 
 Result = TypeVar("Result")
 
@@ -29,6 +35,8 @@ OVER = frozenset({"done", "failed"})
 LOOK_S = 1.0  # between two looks at a job that somebody waits for
 ASK_S = 2.0  # between two questions to Ray whether a job is alive
 MOST_ALIVE = 1000  # jobs that are remembered for it
+SWEEP_S = 3600.0  # between two looks for what was left
+DAY_S = 24 * 3600.0
 SILENT_S = 60.0  # a gateway that stores in the background writes every few seconds
 
 
@@ -62,6 +70,7 @@ class Intake:
         self._home = settings.home_path
         self._jobs = jobs
         self._records = DocumentJobs(engine)
+        self._swept = -math.inf
         self._alive: dict[str, float] = {}  # jobs, and when Ray said that they live
 
     def is_small(self, size: int) -> bool:
@@ -112,7 +121,14 @@ class Intake:
         """Something with the jobs' records, in a thread."""
         return await asyncio.to_thread(work, self._records)
 
+    def forget_old(self) -> None:
+        """Once an hour, let go of what killed gateways and jobs left. Blocks for a moment."""
+        if time.monotonic() - self._swept > SWEEP_S:
+            self._swept = time.monotonic()
+            forget_jobs(self._home, older_than=time.time() - KEPT_DAYS * DAY_S)
+
     def _submit(self, job_id: str, source: str, file: BinaryIO, collection: str, labels: Labels) -> None:
+        self.forget_old()
         folder = upload_folder(self._home, job_id)
         path = folder / source
         path.parent.mkdir(parents=True)
@@ -181,4 +197,5 @@ def progress_of(state: Any) -> JobProgress:
 
 
 def _numbered(progress: JobProgress) -> Standing:
-    return Standing(progress=progress, number=int(progress.updated * 1000))
+    # The last word counts, even where it came in the same millisecond as the one before.
+    return Standing(progress=progress, number=int(progress.updated * 1000) + (progress.state in OVER))

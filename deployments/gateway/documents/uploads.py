@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from cluster.batched import by_size
 from cluster.documents import Document, NewDocument
 from cluster.errors import HeliostatError
 from cluster.settings.tree import Settings
@@ -106,24 +107,10 @@ class Uploads:
 
         for turn in _turns(files):
             async with asyncio.TaskGroup() as group:
-                for ats in self._groups(files, turn):
+                for ats in by_size(turn, lambda at: files[at].size, most=BYTES_TOGETHER, count=FILES_TOGETHER):
                     group.create_task(together(ats))
         await self._collections.settle(target.place)
         return [taken[at] for at in range(len(files))]
-
-    def _groups(self, files: Sequence[Incoming], turn: Sequence[int]) -> Iterator[list[int]]:
-        """Places of files that are stored in one pass; a large one is alone."""
-        group: list[int] = []
-        size = 0
-        for at in turn:
-            own = files[at].size
-            if group and (len(group) == FILES_TOGETHER or size + own > BYTES_TOGETHER):
-                yield group
-                group, size = [], 0
-            group.append(at)
-            size += own
-        if group:
-            yield group
 
     async def _take(
         self, files: Sequence[Incoming], target: Target, stored: tuple[Document, ...] | None

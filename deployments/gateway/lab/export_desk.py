@@ -30,6 +30,9 @@ WITH_RESULTS = frozenset({"pdf", "html", "xlsx"})  # which show statistics
 OPERATORS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "in", "contains"})
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")  # in a file's name
 
+Has = Callable[[str], bool]
+"""Whether the client has what a tag says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
@@ -88,7 +91,7 @@ class ExportDesk:
 
         return await self._files.answer(write, name=f"batch-{found.id}-{_safe(found.name)}", kind=wanted.format)
 
-    async def experiment(self, experiment_id: int, principal: Principal, kind: str) -> Response:
+    async def experiment(self, experiment_id: int, principal: Principal, kind: str, has: Has) -> Response:
         """A single experiment's rows, and itself in JSON. Raises ExperimentNotFound."""
         found, material = await self._materials.experiment(experiment_id, principal)
         rows = await self._materials.rows(material)
@@ -105,7 +108,8 @@ class ExportDesk:
                 target.write(b"}\n")
             return count
 
-        return await self._files.answer(write, name=f"experiment-{found.id}-{_safe(found.name)}", kind=kind)
+        name = f"experiment-{found.id}-{_safe(found.name)}"
+        return await self._files.answer(write, name=name, kind=kind, has=has)
 
     async def custom(self, wanted: CustomExport, principal: Principal) -> Response:
         """The rows of several, each with whose it is. Raises ExperimentNotFound, BadRequest."""
@@ -129,7 +133,7 @@ class ExportDesk:
 
         return await self._files.answer(write, name="export", kind=wanted.format)
 
-    async def statistics(self, kind: str, told: Mapping[str, Any], form: str) -> Response:
+    async def statistics(self, kind: str, told: Mapping[str, Any], form: str, has: Has) -> Response:
         """Statistics as they are told, as JSON, or their rows as CSV."""
         rows = ANALYTICS[kind].rows(told)
 
@@ -145,7 +149,7 @@ class ExportDesk:
 
         warned = ", ".join(dict.fromkeys(one["code"] for one in told["warnings"]))
         headers = {"x-warnings": warned} if warned else {}
-        return await self._files.answer(write, name=f"analytics-{kind}", kind=form, headers=headers)
+        return await self._files.answer(write, name=f"analytics-{kind}", kind=form, headers=headers, has=has)
 
 
 def filters_of(given: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None) -> "tuple[Filter, ...]":

@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cluster.errors import DiskFull
 from cluster.stores.draft import NO_ROOM
+from deployments.gateway.lab import etags
 from deployments.gateway.lab.threads import Turns
 
 PIECE = 256 * 1024  # bytes
@@ -39,21 +40,30 @@ class Files:
         self._turns = Turns()
 
     async def answer(
-        self, write: Write, *, name: str, kind: str, headers: Mapping[str, str] | None = None
+        self,
+        write: Write,
+        *,
+        name: str,
+        kind: str,
+        headers: Mapping[str, str] | None = None,
+        has: Callable[[str], bool] = lambda _: False,
     ) -> Response:
         """The file as a download. name: without its ending. headers: more of them.
 
-        Raises what `write` raises, DiskFull.
+        has: whether the client has what that tag says, and is sent nothing. Raises what `write` raises, DiskFull.
         """
         from pipelines.analysis.exports.formats import format_of
 
         chosen = format_of(kind)
         file = await self._turns.take(lambda: _written(write))
+        if has(tag := f'"{file.sha256}"'):
+            file.content.close()
+            return etags.unchanged(tag)
         found = {
             **(headers or {}),
             "content-disposition": f'attachment; filename="{name}{chosen.suffix}"',
             "content-length": str(file.size),
-            "etag": f'"{file.sha256}"',
+            "etag": tag,
             "x-checksum-sha256": file.sha256,
             "cache-control": "private, no-cache",
         }

@@ -1,11 +1,13 @@
 """The routes of exports, under `/api/export`: one row a cell, the parameters and scores as columns of their own."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from deployments.gateway.bodies import json_body
+from deployments.gateway.lab import etags
 from deployments.gateway.lab.analytics import AnalyticsDesk, Metric, Selected
 from deployments.gateway.lab.export_desk import ANALYTICS, ExportDesk
 from deployments.gateway.lab.paging import ExperimentId
@@ -49,14 +51,14 @@ def router(desk: ExportDesk, analytics: AnalyticsDesk) -> APIRouter:
             **selected.told(),
             **await analytics.told(ANALYTICS[kind].path, material, metric),
         }
-        return await desk.statistics(kind, told, format)
+        return await desk.statistics(kind, told, format, partial(etags.has, request))
 
     @routes.get("/{id}", summary="An experiment and its rows, as JSON")
     async def experiment(experiment_id: ExperimentId, request: Request) -> Response:
-        return await desk.experiment(experiment_id, principal_of(request), "json")
+        return await desk.experiment(experiment_id, principal_of(request), "json", partial(etags.has, request))
 
     @routes.get("/{id}/csv", summary="An experiment's rows, as CSV")
     async def experiment_csv(experiment_id: ExperimentId, request: Request) -> Response:
-        return await desk.experiment(experiment_id, principal_of(request), "csv")
+        return await desk.experiment(experiment_id, principal_of(request), "csv", partial(etags.has, request))
 
     return routes

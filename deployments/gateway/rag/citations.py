@@ -18,9 +18,10 @@ LONGEST = 200_000  # characters of an answer that are looked at; none that is re
 
 MARKER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 MARKERS = rf"(?:\s*{MARKER.pattern})*"
-SENTENCE = re.compile(rf"\S.*?(?:[.!?…]+[\"'”’)]*(?=\s|\[|$){MARKERS}|$)", re.MULTILINE)
+# Each run of marks is looked at once, from its first one: what a model repeats without end costs its length.
+SENTENCE = re.compile(rf"\S.*?(?:(?<![.!?…])[.!?…]++[\"'”’)]*+(?=\s|\[|$){MARKERS}|$)", re.MULTILINE)
 TOKEN = re.compile(r"\w+|[^\w\s]")
-QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»")
+QUOTED = re.compile(r"\"([^\"\n]++)\"|“([^“”\n]++)”|«([^«»\n]++)»")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +101,19 @@ class _Source:
         for place, token in enumerate(self._tokens):
             self._places.setdefault(token.text, []).append(place)
 
-    def longest(self, said: Sequence[_Token], first: int = 0) -> tuple[int, int]:
-        """The longest run of tokens from the given one on that the passage has: where, and how many."""
-        best = (0, 0)
-        mine = self._tokens
-        for place in self._places.get(said[first].text, ()):
-            most, length = min(len(mine) - place, len(said) - first), 1
-            while length < most and mine[place + length].text == said[first + length].text:
-                length += 1
-            if length > best[1]:
-                best = (place, length)
-        return best
+    def longest(self, said: Sequence[_Token]) -> list[tuple[int, int]]:
+        """From each token on, the longest run of tokens that the passage has: where, and how many.
+
+        Each pair of equal tokens is looked at once, from the end: a run from one is one longer than from the next.
+        """
+        found = [(0, 0)] * len(said)
+        after: dict[int, int] = {}
+        for at in range(len(said) - 1, -1, -1):
+            after = {place: after.get(place + 1, 0) + 1 for place in self._places.get(said[at].text, ())}
+            if after:
+                place = max(after, key=after.__getitem__)
+                found[at] = (place, after[place])
+        return found
 
     def take(self, place: int, said: Sequence[_Token]) -> None:
         """The answer says so many tokens from a place on."""
@@ -135,9 +138,10 @@ class _Source:
 def _shared(said: Sequence[_Token], sources: Sequence[_Source]) -> None:
     """Give each long enough run of a sentence's tokens to the source that has the longest; all of a short one."""
     whole = _words(said) < LEAST_WORDS
+    runs = [(source, source.longest(said)) for source in sources]
     place = 0
     while place < len(said):
-        found = [(source, *source.longest(said, place)) for source in sources] if said[place].word else []
+        found = [(source, *longest[place]) for source, longest in runs] if said[place].word else []
         source, at, length = max(found, key=lambda one: one[2], default=(None, 0, 0))
         run = _trimmed(said[place : place + length])
         enough = _words(run) == _words(said) if whole else _words(run) >= LEAST_WORDS
@@ -156,7 +160,7 @@ def _quoted(sentence: re.Match[str], said: Sequence[_Token], sources: Sequence[_
         if not inside:
             continue
         for source in sources:
-            at, length = source.longest(inside)
+            at, length = source.longest(inside)[0]
             if length == len(inside):
                 source.take(at, inside)
                 break

@@ -3,12 +3,13 @@
 Spreadsheets run a cell that begins with one of = + - @ TAB CR LF (or the full-width forms of these signs) as a
 formula, quoted or not. Text that begins so gets an apostrophe in front, as OWASP advises; so does text that has
 apostrophes before such a sign, which makes it exact to undo: drop one apostrophe where such a sign follows it.
-Numbers stay numbers, with their minus. NULL is nothing between two commas, empty text is two quotes. Times are
-ISO 8601 in UTC.
+Numbers stay numbers, with their minus. NULL, and a figure that is not finite, is nothing between two commas, empty
+text is two quotes. Times are ISO 8601 in UTC.
 """
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -76,7 +77,7 @@ def _cells(column: "pa.Array[Any]") -> Any:
     if pa.types.is_timestamp(column.type):
         return pc.replace_substring(column.cast(pa.string()), " ", "T")
     if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), None, column)
+        return pc.if_else(pc.is_finite(column), column, None)  # as in JSON and Excel
     if pa.types.is_string(column.type):
         found = pc.match_substring_regex(column, FORMULA)
         if pc.any(found).as_py():
@@ -91,4 +92,4 @@ def _plain(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return iso(value)
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

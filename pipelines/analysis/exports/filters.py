@@ -30,6 +30,7 @@ COMPARED = {
     "gt": "greater",
     "ge": "greater_equal",
 }
+MOST, MOST_VALUES = 100, 10_000  # conditions, and values of `in`: each is looked at for every thousand rows
 CONDITION = re.compile(r"\s*([\w.-]+)\s*(>=|<=|!=|=|>|<|~)(.*)", re.DOTALL)
 
 
@@ -93,6 +94,8 @@ def mask(rows: "pa.RecordBatch", filters: Sequence[Filter]) -> "pa.Array[Any] | 
 
 def check(schema: "pa.Schema", filters: Sequence[Filter]) -> None:
     """Raises BadRequest for an unknown column, an unknown operator, or a value that the column cannot have."""
+    if len(filters) > MOST:
+        raise BadRequest(f"filters: {len(filters):,} conditions, over the limit of {MOST}", param="filters")
     for one in filters:
         if one.field not in schema.names:
             raise unknown_field(one.field, schema.names, f"{one.param}.field")
@@ -103,6 +106,8 @@ def check(schema: "pa.Schema", filters: Sequence[Filter]) -> None:
         if one.op == "in":
             if not isinstance(one.value, list | tuple):
                 raise BadRequest(f"{one.param}.value: a list of values", param=f"{one.param}.value")
+            if len(one.value) > MOST_VALUES:
+                raise BadRequest(f"{one.param}.value: over {MOST_VALUES:,} values", param=f"{one.param}.value")
             for value in one.value:
                 _value(value, kind, one)
         elif one.op == "contains":
@@ -126,11 +131,11 @@ def _met(column: "pa.Array[Any]", one: Filter) -> Any:
     if one.op == "contains":
         return pc.match_substring(column, str(one.value), ignore_case=True)
     if one.op == "in":
-        values = [_value(value, column.type, one) for value in one.value]
+        values = [value for item in one.value if (value := _value(item, column.type, one)) is not None]
         if pa.types.is_integer(column.type):  # 0.5 is none of them
-            values = [
-                value if value is None else int(value) for value in values if value is None or value == int(value)
-            ]
+            values = [int(value) for value in values if value == int(value)]
+        if pa.types.is_floating(column.type):  # Arrow refuses whole numbers that a float would round
+            values = [float(value) for value in values]
         return pc.is_in(column, value_set=pa.array(values, column.type), skip_nulls=True)
     value = _value(one.value, column.type, one)
     if value is None:

@@ -5,6 +5,7 @@ rather than text. Seeds are whole numbers of up to 63 bits: JavaScript rounds th
 """
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -61,7 +62,7 @@ def _values(column: Any) -> list[Any]:
 
     values: list[Any] = column.to_pylist()
     if pa.types.is_floating(column.type):
-        return [None if value is None or value != value else value for value in values]
+        return [None if value is None or not math.isfinite(value) else value for value in values]
     return values
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipelines.analysis.corrections import NAMES
+from pipelines.analysis.f_test import flipped
 from pipelines.analysis.intervals import configurations
 from pipelines.analysis.preferences import Preferences
 from pipelines.analysis.report import words
@@ -10,7 +11,6 @@ from pipelines.analysis.report.configuration_charts import configuration_sheet, 
 from pipelines.analysis.report.front_chart import pareto
 from pipelines.analysis.report.results import Results
 from pipelines.analysis.report.sheet import Sheet
-from pipelines.analysis.vanishing import flipped
 
 KEPT = 200  # configurations in the table of every metric
 

@@ -40,7 +40,7 @@ def interval(low: float | None, high: float | None, digits: int = 1) -> str:
 
 def level(value: Any) -> str:
     """A parameter's value."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def settings(values: Mapping[str, Any], among: "tuple[str, ...] | list[str]") -> str:

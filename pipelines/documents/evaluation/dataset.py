@@ -1,13 +1,16 @@
 """A judged collection in BEIR's format: `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv` in one folder.
 
-Every error names the file and the line, because such folders are often made by hand.
+Every error names the file and the line, because such folders are often made by hand. Each file may be packed by
+gzip (`corpus.jsonl.gz`), as they are published; ids may be whole numbers.
 """
 
+import gzip
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cluster.errors import BadRequest
 
@@ -116,7 +119,7 @@ def _judgements(file: Path, queries: Mapping[str, str]) -> dict[str, dict[str, i
     found: dict[str, dict[str, int]] = {}
     for line, text in _lines(file):
         cells = text.split("\t")
-        if line == 1 and tuple(cells) == COLUMNS:
+        if line == 1 and _is_header(cells, queries):
             continue
         if len(cells) != len(COLUMNS):
             columns = ", ".join(COLUMNS)
@@ -124,13 +127,28 @@ def _judgements(file: Path, queries: Mapping[str, str]) -> dict[str, dict[str, i
         query, document, grade = cells
         if query not in queries:
             raise BadRequest(f"{file}:{line}: the query {query[:SHOWN]!r} is not in {QUERIES}")
-        try:
-            number = int(grade)
-        except ValueError:
-            raise BadRequest(f"{file}:{line}: the score {grade[:SHOWN]!r} is no whole number") from None
+        number = _grade(grade)
+        if number is None:
+            raise BadRequest(f"{file}:{line}: the score {grade[:SHOWN]!r} is no whole number")
         if found.setdefault(query, {}).setdefault(document, number) != number:
             raise BadRequest(f"{file}:{line}: {document!r} was judged otherwise for {query!r} before")
     return found
+
+
+def _is_header(cells: Sequence[str], queries: Mapping[str, str]) -> bool:
+    """Whether the first line names columns, in whatever words: it has no known query, and no score."""
+    if tuple(cells) == COLUMNS:
+        return True
+    return len(cells) == len(COLUMNS) and cells[0] not in queries and _grade(cells[-1]) is None
+
+
+def _grade(text: str) -> int | None:
+    """A whole number, which some tools write as `1.0`."""
+    try:
+        number = float(text)
+        return int(number) if number.is_integer() else None
+    except ValueError:
+        return None
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -147,7 +165,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, numbered from 1; split at line feeds alone, as JSONL is."""
     try:
-        with file.open("rb") as lines:
+        with _opened(file) as lines:
             for number, raw in enumerate(lines, start=1):
                 try:
                     text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -155,13 +173,23 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
                     raise BadRequest(f"{file}:{number}: not UTF-8: {error.reason}") from None
                 if text.strip():
                     yield number, text
+    except (EOFError, zlib.error) as error:
+        raise BadRequest(f"{file}.gz: {error}", hint="is it complete?") from None
     except OSError as error:
         hint = f"a BEIR folder has {CORPUS}, {QUERIES} and qrels/test.tsv"
         raise BadRequest(f"{file}: {error.strerror or error}", hint=hint) from None
 
 
+def _opened(file: Path) -> "gzip.GzipFile | BinaryIO":
+    """The file, or where only that is there, its packed twin."""
+    packed = file.with_name(f"{file.name}.gz")
+    return gzip.open(packed) if packed.is_file() and not file.exists() else file.open("rb")
+
+
 def _id(row: Mapping[str, Any], file: Path, line: int, before: Mapping[str, Any]) -> str:
-    name = _text(row, "_id", file, line)
+    number = row.get("_id")
+    is_number = isinstance(number, int) and not isinstance(number, bool)
+    name = _text({"_id": str(number)} if is_number else row, "_id", file, line)
     if not name:
         raise BadRequest(f"{file}:{line}: the _id is empty")
     if name in before:

@@ -108,10 +108,11 @@ def _measured(dataset: Dataset, plan: Plan, cluster: Running, progress: Progress
                 exact = _exact_search(cluster, collection, progress)
                 rows[Mode.DENSE] = evaluation.against_exact(rows[Mode.DENSE], exact, served.embed)
         of = _of(dataset, plan, cluster, collection)
+    scores = tuple(of_mode(each) for each in rows.values())
     return Report(
         of=of,
-        scores=tuple(of_mode(each) for each in rows.values()),
-        notes=notes_of(dataset, corpus, stored),
+        scores=scores,
+        notes=(*notes_of(dataset, corpus, stored), *refused_of(scores)),
         rows=tuple(row for each in rows.values() for row in each),
     )
 
@@ -129,6 +130,15 @@ def notes_of(dataset: Dataset, corpus: CorpusFiles, stored: JobProgress) -> tupl
         name = corpus.names.get(failure.source, failure.source)
         notes.append(f"  {name}: {failure.message} [{failure.code}]")
     return tuple(notes)
+
+
+def refused_of(scores: Sequence[ModeScores]) -> tuple[str, ...]:
+    """How many queries of each mode were refused, which pulls its means down."""
+    return tuple(
+        f"{one.mode}: {one.failed} of its queries were refused, and count as if nothing was found: `error` says why"
+        for one in scores
+        if one.failed
+    )
 
 
 @contextmanager

@@ -41,6 +41,9 @@ VERSIONS: Mapping[str, str] = {
 """The scores that are always there, and their versions."""
 
 
+HEAVIEST = 1e300  # of all weights: times a score it is a float still
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorers:
     """What to compute. names: of scores. weights: of scores in `overall`.
@@ -121,6 +124,8 @@ def _weights(asked: Sequence[str], weights: Mapping[str, float] | None) -> dict[
             )
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise BadRequest(f"The weight of {name!r} is not a number from 0 up", param=f"weights.{name}")
+    if not sum(weights.values()) <= HEAVIEST:
+        raise BadRequest(f"The weights together are over {HEAVIEST:g}", param="weights")
     if not any(weights.values()):
         raise BadRequest("All weights are 0", hint="give one score a weight above 0", param="weights")
     return dict(weights)

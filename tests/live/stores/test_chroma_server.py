@@ -15,8 +15,8 @@ from cluster.settings.stores import StoreSettings, VectorSettings
 from cluster.stores.factory import open_vectors
 from cluster.stores.vectors import VectorStore
 from tests.unit.retrieval.recut_promises import *  # noqa: F403
+from tests.unit.retrieval.vector_parts import DOCS, names, nearest, put, worded
 from tests.unit.retrieval.vector_promises import *  # noqa: F403 - the tests are the promises
-from tests.unit.retrieval.vector_promises import DOCS, names, nearest, put, worded
 
 pytestmark = pytest.mark.live
 

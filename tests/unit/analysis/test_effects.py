@@ -3,11 +3,11 @@ import pytest
 from scipy import stats
 
 from cluster.errors import BadRequest
-from pipelines.analysis import corrections, vanishing
+from pipelines.analysis import corrections, f_test
 from pipelines.analysis.contrasts import design_of
 from pipelines.analysis.effects import EXACT, WITHIN, _within, anova
+from pipelines.analysis.f_test import F_TEST, FLIPPED
 from pipelines.analysis.frame import Blocks
-from pipelines.analysis.vanishing import F_TEST, FLIPPED
 from pipelines.analysis.variance import split, split_of
 from tests.unit.analysis.sweeps import frame, world
 
@@ -116,7 +116,7 @@ def test_prompts_that_differ_in_spread_make_no_timid_test_of_an_interaction():
     for prompts in (8, 20):
         spread = np.exp(random.uniform(-0.7, 0.7, (600, prompts, 1)))
         drawn = spread * random.standard_normal((600, prompts, 6))
-        p = [vanishing.tested(vanishing.Scores(estimate=x.mean(axis=0), by_prompt=x), 0.0).p for x in drawn]
+        p = [f_test.tested(f_test.Scores(estimate=x.mean(axis=0), by_prompt=x), 0.0).p for x in drawn]
         assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.025)
 
 
@@ -293,11 +293,11 @@ def test_the_scale_of_a_metric_changes_no_test(scale):
 def test_limits_of_an_f_beyond_measure_are_there_at_once_and_go_on_from_the_exact_ones():
     def limits_at(f: float) -> tuple[float, float]:
         figures = {"freedom": 2, "error_freedom": 18, "squares": 1.0, "error_squares": 1.0, "epsilon": 0.8}
-        found = vanishing.limits(vanishing.Tested(**figures, f=f, p=0.1, p_plain=0.1))
+        found = f_test.limits(f_test.Tested(**figures, f=f, p=0.1, p_plain=0.1))
         assert found is not None
         return found
 
-    exact, beyond = (np.subtract(1, limits_at(vanishing.SURE * by)) for by in (1.0, 1.0 + 1e-9))
+    exact, beyond = (np.subtract(1, limits_at(f_test.SURE * by)) for by in (1.0, 1.0 + 1e-9))
     np.testing.assert_allclose(beyond, exact, rtol=0.01)
     low, high = limits_at(1e18)  # scipy's noncentral F took minutes
     assert 0.999 < low <= high <= 1
@@ -311,10 +311,10 @@ def test_two_prompts_tell_no_epsilon_so_it_is_the_least_there_is():
 
 def test_an_effect_that_is_rounding_stands_in_no_others_way():
     by_prompt = 1 + np.random.default_rng(1).standard_normal((8, 1))
-    real = vanishing.Scores(estimate=by_prompt.mean(axis=0), by_prompt=by_prompt)
+    real = f_test.Scores(estimate=by_prompt.mean(axis=0), by_prompt=by_prompt)
     noise = 1e-15 * (3 + by_prompt[::-1])
-    rounding = vanishing.Scores(estimate=noise.mean(axis=0), by_prompt=noise)
-    alone, beside = vanishing.together([real], 1e-20), vanishing.together([real, rounding], 1e-20)
+    rounding = f_test.Scores(estimate=noise.mean(axis=0), by_prompt=noise)
+    alone, beside = f_test.together([real], 1e-20), f_test.together([real, rounding], 1e-20)
     assert (beside[0], beside[1]) == (alone[0], 1)
 
 

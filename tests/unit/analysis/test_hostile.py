@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from pipelines.analysis.attrition import attrition
 from pipelines.analysis.best import best
 from pipelines.analysis.comparisons import pairwise
 from pipelines.analysis.correlation import correlations
@@ -22,7 +23,6 @@ from pipelines.analysis.frame import frame_of, numeric
 from pipelines.analysis.friedman import friedman
 from pipelines.analysis.insights import insights
 from pipelines.analysis.intervals import configurations
-from pipelines.analysis.missing import missing
 from pipelines.analysis.optima import optima
 from pipelines.analysis.pareto import front
 from pipelines.analysis.variance import split
@@ -192,17 +192,17 @@ def test_a_configuration_that_fails_more_often_is_told_with_its_test():
 def test_losses_that_are_chance_are_told_and_are_no_finding():
     values = world(1, 12, 4, 4)
     values[np.random.default_rng(0).random(values.shape) < 0.1] = np.nan
-    lost = missing(frame(values), "overall")
+    lost = attrition(frame(values), "overall")
     assert lost is not None
     assert (lost.cells, lost.asked) == (int(np.isnan(values).sum()), values.size)
     assert not lost.significant
-    assert missing(frame(world(1, 12, 4)), "overall") is None
+    assert attrition(frame(world(1, 12, 4)), "overall") is None
 
 
 def test_a_difference_of_shares_does_not_leave_what_shares_can_differ_by():
     values = world(1, 6, 3, 2)
     values[:5, 1] = np.nan
-    lost = missing(frame(values), "overall")
+    lost = attrition(frame(values), "overall")
     assert lost is not None
     assert -100 <= lost.low < lost.apart < lost.high == 100
 

@@ -54,6 +54,7 @@ def test_the_title_stands_above_where_there_is_no_first_heading() -> None:
         '<span aria-hidden="true">no</span>',
         "<!-- no -->",
         "<iframe>no</iframe>",
+        "<noframes><b>no</b></noframes>",
         "<script>if (a < b) document.write('<p>no</p>')</script>",
     ],
 )

@@ -52,8 +52,27 @@ def test_a_rule_or_a_table_is_no_heading() -> None:
     assert outline("Text\n\n---\n\n| a |\n---\nMore") == [(None, "Text\n\n---\n\n| a |\n---\nMore")]
 
 
+FRONT = "---\ntitle: Guide\ntags:\n  - a\n\nlist: [b]\n---\n"
+
+
+def test_the_facts_before_a_text_are_no_headings() -> None:
+    """`list: [b]` above `---` was the heading of all that came before the first one."""
+    assert outline(f"{FRONT}Preface.\n\n# First\n\nText") == [
+        (None, f"{FRONT}Preface."),
+        ("First", "# First\n\nText"),
+    ]
+    assert outline("---\nTitle\n---\ntext")[0] == (None, "---")
+    assert outline("---\n---\n# A\ntext")[-1] == ("A", "# A\ntext")
+
+
+def test_code_fenced_within_a_line_opens_no_block() -> None:
+    """All the headings below it were taken for code."""
+    assert [heading for heading, _ in outline("```run it```\n\n# A\n\ntext\n\n# B\n\ntext")] == [None, "A", "B"]
+    assert [heading for heading, _ in outline("```sh\n# code\n```\n# A\n\ntext")] == [None, "A"]
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.text(alphabet="#-=` \nab\u2028\x0c", max_size=80))
+@given(st.text(alphabet="#-=`: \nab\u2028\x0c", max_size=80))
 def test_sections_cover_the_text_in_order_without_gaps(text: str) -> None:
     position = 0
     for section in sections(text):

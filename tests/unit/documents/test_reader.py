@@ -2,6 +2,7 @@ import io
 
 import pytest
 from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 
 from cluster.errors import (
     BrokenDocument,
@@ -57,6 +58,22 @@ def test_a_pdf_over_the_page_limit_is_too_large() -> None:
         read("long.pdf", pdf("a", "b", "c"), SETTINGS.model_copy(update={"max_pages": 2}))
 
 
+def test_what_was_filled_into_a_pdfs_form_is_read() -> None:
+    """It stands in annotations, and the page's own text knows nothing of them."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, invariant=1)
+    for name in ("Orla Venn", "Tamsin Street"):
+        canvas.drawString(72, 760, "Filled in by")
+        canvas.acroForm.textfield(name=name, value=name, x=72, y=700, width=300, height=24)
+        canvas.showPage()
+    canvas.save()
+    parsed = read("form.pdf", buffer.getvalue(), SETTINGS)
+    texts = [parsed.text[section.start : section.end] for section in parsed.sections]
+    assert [section.page for section in parsed.sections] == [1, 2]
+    assert ["Filled in by" in text for text in texts] == [True, True]
+    assert ["Orla Venn" in texts[0], "Tamsin Street" in texts[1]] == [True, True]
+
+
 def test_a_pdf_that_is_cut_off_is_called_broken() -> None:
     with pytest.raises(BrokenDocument, match=r"half\.pdf"):
         read("half.pdf", b"%PDF-1.4\n" + b"garbage" * 50, SETTINGS)
@@ -92,6 +109,12 @@ def test_what_cannot_be_read_says_why(name: str, content: bytes, kind: type[Heli
     assert name in caught.value.message
     assert told in caught.value.message
     assert caught.value.hint
+
+
+def test_a_text_about_gifs_is_no_gif() -> None:
+    assert read("a.txt", b"GIF89a is a format of pictures.", SETTINGS).text.startswith("GIF89a")
+    with pytest.raises(BrokenDocument, match="a GIF image, not text"):
+        read("a.txt", b"GIF89a\x40\x01\x00\x01\xf7\x00\x00", SETTINGS)
 
 
 def test_a_file_over_the_size_limit_is_too_large() -> None:

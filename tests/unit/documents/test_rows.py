@@ -33,6 +33,17 @@ def test_a_first_row_of_values_names_nothing(text: str) -> None:
     assert told.splitlines()[-1].startswith("column 2: ")
 
 
+def test_an_index_without_a_name_does_not_take_the_columns_theirs() -> None:
+    """As pandas writes its frames."""
+    assert csv(",name,kg\n0,mast,40\n") == [("row 2", "column 1: 0\nname: mast\nkg: 40")]
+
+
+def test_a_line_that_tells_the_delimiter_is_no_row() -> None:
+    """As Excel writes it, and does not show it: it took the columns' place, and the columns were a row."""
+    assert csv('sep=;\r\nname;"kg, net"\r\nmast;40,5\r\n') == [("row 2", "name: mast\nkg, net: 40,5")]
+    assert csv('"sep=|"\nname|kg\nmast|40\n') == [("row 2", "name: mast\nkg: 40")]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found(delimiter: str) -> None:
     assert csv(f'"a,;b"{delimiter}kg\nmast{delimiter}40') == [("row 2", "a,;b: mast\nkg: 40")]

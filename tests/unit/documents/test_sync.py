@@ -1,11 +1,15 @@
 """What a sync takes out of a collection."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.errors import BadRequest
-from pipelines.documents.selection import Selected
+from cluster.stores.database import open_database
+from cluster.stores.document_states import DocumentStates
+from pipelines.documents.selection import Selected, select
 from pipelines.documents.sync import refuse_empty, take_out, vanished
 from tests.unit.documents.house import INTO, House
 
@@ -70,6 +74,30 @@ def test_what_a_killed_run_published_and_did_not_note_leaves_too(house: House) -
     house.states.save = notes  # type: ignore[method-assign]
     house.ingest(kept, gone)
     assert sync(house, "docs", kept) == 1
+
+
+def test_what_was_in_a_folder_that_cannot_be_looked_into_stays(house: House) -> None:
+    """It was taken for empty, and all of it left the collection."""
+    kept, closed = house.write("docs/a.txt", "a"), house.write("docs/locked/b.txt", "b")
+    house.ingest(kept, closed)
+    journal = house.journal()
+    assert vanished(journal.known, house.home / "docs", [kept], [str(house.home / "docs/locked")]) == {}
+    assert set(vanished(journal.known, house.home / "docs", [kept], ["/elsewhere"])) == {"docs/locked/b.txt"}
+
+
+def test_a_file_whose_name_is_no_utf8_stays_as_long_as_it_is_there(tmp_path: Path) -> None:
+    """The database keeps no such path: read back it was another's, and each second sync took the document out."""
+    house = House(tmp_path)
+    states = DocumentStates(open_database("sqlite://"))
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/docs/no_utf8_\xff.txt")
+    (tmp_path / "docs").mkdir()
+    Path(path).write_text("words")
+    (file,) = select([tmp_path / "docs"], [str(tmp_path)]).files
+    for _ in range(2):
+        house.ingest(file)
+        states.save([replace(state, collection=INTO) for state in house.states.of(INTO).values()])
+        assert vanished(states.of(INTO), tmp_path / "docs", [file]) == {}
+    assert set(vanished(states.of(INTO), tmp_path / "docs", [])) == {file.source}
 
 
 def test_a_folder_that_became_empty_is_refused(house: House) -> None:

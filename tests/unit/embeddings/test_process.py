@@ -1,5 +1,6 @@
 """Embeddings compared in chunks say what all of them at once would."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.testing import assert_allclose
 from cluster.errors import BadRequest
 from pipelines.embeddings.process import SMALLEST, Processed, fitting, process
 from pipelines.embeddings.products import ProcessorProducts, products
+from pipelines.embeddings.projection import project
 from pipelines.embeddings.similarity import BINS
 
 
@@ -62,6 +64,35 @@ def test_the_projection_is_the_principal_components() -> None:
     assert_allclose(np.abs(found.points), np.abs(centred @ values[1][:2].T), atol=1e-4)
     again = processed(given, chunk=7).projection
     assert_allclose(found.points, again.points, atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(2, 30), dimensions=st.integers(1, 60), chunk=st.integers(1, 40), seed=st.integers(0, 9))
+def test_it_is_the_same_whether_rows_or_columns_are_fewer(
+    count: int, dimensions: int, chunk: int, seed: int
+) -> None:
+    given = vectors(count, dimensions, seed=seed)
+    unit = given / np.linalg.norm(given, axis=1, keepdims=True)
+    found = project(unit, block=chunk)
+    centred = (unit - unit.mean(axis=0)).astype(np.float64)
+    _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
+    total = float((lengths**2).sum())
+    for axis in range(min(2, len(lengths))):
+        share = float(lengths[axis] ** 2) / total if total > 1e-9 else 0.0
+        assert found.explained[axis] == pytest.approx(share, abs=1e-6)
+        if share > 1e-6 and (axis + 1 == len(lengths) or lengths[axis] - lengths[axis + 1] > 1e-3):
+            assert_allclose(np.abs(found.points[:, axis]), np.abs(centred @ directions[axis]), atol=1e-4)
+
+
+def test_a_few_vectors_of_many_dimensions_cost_what_they_are() -> None:
+    """Two of 8,192 numbers took 1.5 GB and minutes of the only thread, in which everybody else waits."""
+    given = vectors(3, 2048)
+    tracemalloc.start()
+    found = processed(given)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2048 * 2048  # a table of all dimensions by all has 8 times as many bytes
+    assert sum(found.projection.explained) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -1,5 +1,6 @@
 """BEIR folders are read as they are, and broken ones are refused by file and line."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,46 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line(tmp_path: Path) ->
     assert read_dataset(folder).entries[-1].text == "one\u2028two"
 
 
+def test_ids_may_be_whole_numbers(tmp_path: Path) -> None:
+    folder = beir(tmp_path / "f")
+    (folder / "corpus.jsonl").write_text('{"_id": 7, "text": "one"}\n{"_id": "8", "text": "two"}\n')
+    (folder / "queries.jsonl").write_text('{"_id": 0, "text": "which?"}\n')
+    (folder / "qrels/test.tsv").write_text("0\t7\t1\n")
+    read = read_dataset(folder)
+    assert [entry.id for entry in read.entries] == ["7", "8"]
+    assert [(query.id, dict(query.relevant)) for query in read.queries] == [("0", {"7": 1})]
+    (folder / "corpus.jsonl").write_text('{"_id": 7, "text": "one"}\n{"_id": "7", "text": "two"}\n')
+    with pytest.raises(BadRequest, match="the _id '7' is there twice"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "query-id\tcorpus-id\tscore\n", "query_id\tdoc_id\trelevance\n", "a\tb\tc\n"]
+)
+@pytest.mark.parametrize("grade", ["1", "1.0", " 1"])
+def test_judgements_may_have_any_header_and_grades_a_point(tmp_path: Path, header: str, grade: str) -> None:
+    folder = beir(tmp_path / "f")
+    (folder / "qrels/test.tsv").write_text(f"{header}q1\tmill\t{grade}\n")
+    assert [(query.id, dict(query.relevant)) for query in read_dataset(folder).queries] == [("q1", {"mill": 1})]
+
+
+def test_packed_files_are_read_where_there_is_no_other(tmp_path: Path) -> None:
+    folder = beir(tmp_path / "f")
+    plain = read_dataset(folder)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        file = folder / name
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    assert read_dataset(folder) == plain
+    packed = folder / "corpus.jsonl.gz"
+    packed.write_bytes(packed.read_bytes()[:-10])
+    with pytest.raises(BadRequest, match=r"corpus\.jsonl\.gz: "):
+        read_dataset(folder)
+    packed.write_bytes(b"no gzip")
+    with pytest.raises(BadRequest, match=r"corpus\.jsonl: Not a gzipped file"):
+        read_dataset(folder)
+
+
 def test_another_split_is_read_by_its_name(tmp_path: Path) -> None:
     folder = beir(tmp_path / "f")
     (folder / "qrels" / "dev.tsv").write_text("q1\tferry\t1\n")
@@ -87,7 +128,7 @@ def test_another_split_is_read_by_its_name(tmp_path: Path) -> None:
         ("corpus.jsonl", b'{"_id": "1", "text": "a"}\n{"_id": "2"\n', "corpus.jsonl:2: not JSON"),
         ("corpus.jsonl", b'["_id"]\n', "corpus.jsonl:1: not a JSON object"),
         ("corpus.jsonl", b'{"text": "a"}\n', "corpus.jsonl:1: _id is missing"),
-        ("corpus.jsonl", b'{"_id": 7, "text": "a"}\n', "corpus.jsonl:1: _id is no text"),
+        ("corpus.jsonl", b'{"_id": true, "text": "a"}\n', "corpus.jsonl:1: _id is no text"),
         ("corpus.jsonl", b'{"_id": "", "text": "a"}\n', "corpus.jsonl:1: the _id is empty"),
         ("corpus.jsonl", b'{"_id": "1"}\n', "corpus.jsonl:1: text is missing"),
         ("corpus.jsonl", b'{"_id": "1", "text": "a", "title": []}\n', "corpus.jsonl:1: title is no text"),

@@ -1,6 +1,7 @@
 """An evaluation over a scripted search: rankings, latencies, refusals, and what the index misses."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from cluster.errors import BadRequest
 from pipelines.documents.evaluation.dataset import Dataset, Query, read_dataset
 from pipelines.documents.evaluation.exact import ExactSearch
+from pipelines.documents.evaluation.measure import refused_of
 from pipelines.documents.evaluation.ranking import Hit, ranked
 from pipelines.documents.evaluation.results import Measured, write_results
 from pipelines.documents.evaluation.run import Evaluation, Mode
@@ -90,6 +92,10 @@ def test_a_query_that_is_refused_found_nothing_and_says_why(mills: Dataset) -> N
     assert rows[1].error == "The query has no word in it — ask something"
     scores = of_mode(rows)
     assert (scores.failed, scores.ndcg_10) == (1, 0.5)
+    assert refused_of([scores]) == (
+        "hybrid: 1 of its queries were refused, and count as if nothing was found: `error` says why",
+    )
+    assert refused_of([replace(scores, failed=0)]) == ()
 
 
 def test_a_mode_that_refuses_every_query_ends_the_run_with_the_reason(mills: Dataset) -> None:

@@ -107,3 +107,30 @@ def test_conditions_of_the_command_line(condition: str, ordinals: list[int]) -> 
 def test_a_condition_that_is_none_is_refused(condition: str) -> None:
     with pytest.raises(BadRequest):
         where(condition)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**61 + 1, -(2**63) + 1])
+@pytest.mark.parametrize("field", ["temperature", "score_overall", "seed", "max_tokens"])
+def test_a_whole_number_that_no_float_holds_is_asked_for_like_any_other(field: str, value: int) -> None:
+    """Arrow refused it for a column of numbers, and the export ended with an internal error."""
+    assert kept({"field": field, "op": "in", "value": [value]}) == []
+    assert kept({"field": field, "op": "eq", "value": value}) == []
+    assert kept({"field": "seed", "op": "in", "value": [2**62 + 1, value]}) == [1]
+
+
+@pytest.mark.parametrize("op", ["lt", "le", "gt", "ge", "in", "eq", "ne"])
+def test_flags_and_texts_are_compared_or_refused(op: str) -> None:
+    for field, value in (("greedy", True), ("model", "other"), ("started", "2026-11-01T12:00:01Z")):
+        assert isinstance(kept({"field": field, "op": op, "value": [value] if op == "in" else value}), list)
+
+
+def test_conditions_and_values_are_as_many_as_rows_can_be_held_against() -> None:
+    """A million of either kept one of a gateway's few threads of exports busy for minutes."""
+    assert kept({"field": "ordinal", "op": "in", "value": list(range(2, 10_002))}) == [2]
+    for filters, param in (
+        ([{"field": "ordinal", "op": "in", "value": list(range(10_001))}], "filters[0].value"),
+        ([{"field": "ordinal", "op": "ge", "value": 0}] * 101, "filters"),
+    ):
+        with pytest.raises(BadRequest) as caught:
+            kept(*filters)
+        assert caught.value.param == param

@@ -188,3 +188,15 @@ def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
 
 def test_every_format_has_a_media_type_and_an_ending() -> None:
     assert all(one.media_type and one.suffix.startswith(".") for one in FORMATS.values())
+
+
+@pytest.mark.parametrize("form", [write_csv, write_json, write_jsonl])
+def test_a_figure_that_is_not_finite_is_nothing_in_any_format(form: Any) -> None:
+    """Infinity ended a JSON export with an error, and stood as `inf` in CSV, where Excel had an empty cell."""
+    rows = table([row(0, features='{"odd": Infinity, "even": NaN}', latency_ms=float("inf"))])
+    target = io.BytesIO()
+    form(of(rows, fields=["ordinal", "feature_odd", "feature_even", "latency_ms"]), target)
+    content = target.getvalue().decode()
+    assert (
+        content.endswith("0,,,\r\n") or '"feature_odd": null, "feature_even": null, "latency_ms": null' in content
+    )

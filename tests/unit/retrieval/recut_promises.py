@@ -6,7 +6,7 @@ from cluster.errors import BadRequest, CollectionNotFound
 from cluster.stores.collection_names import is_operators
 from cluster.stores.recut_names import base_of, recut_name
 from cluster.stores.vectors import VectorStore
-from tests.unit.retrieval.vector_promises import CUT, DOCS, IDENTITY, chunks, put, vectors
+from tests.unit.retrieval.vector_parts import CUT, DOCS, IDENTITY, chunks, put, vectors
 
 RECUT = recut_name(DOCS, tokens=64, overlap=8)
 

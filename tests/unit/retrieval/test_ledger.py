@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cluster.errors import DocumentNotFound
 from cluster.filters import parse_filter
 from cluster.stores.ledger import Change, Ledger, Record
-from tests.unit.retrieval.vector_promises import CUT, document
+from tests.unit.retrieval.vector_parts import CUT, document
 
 
 def record(name: str, *sources: str, **more: object) -> Record:

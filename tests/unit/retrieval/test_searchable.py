@@ -11,7 +11,7 @@ from cluster.stores.ledger import Ledger, Record
 from cluster.stores.searchable import Searchable
 from cluster.stores.vector_table import VectorTable
 from cluster.stores.vectors_memory import MemoryIndex
-from tests.unit.retrieval.vector_promises import CUT, chunks, document
+from tests.unit.retrieval.vector_parts import CUT, chunks, document
 
 DIMENSIONS = 8
 DOCUMENTS = [f"d{number}" for number in range(40)]

@@ -76,3 +76,19 @@ def test_limits_and_scores_change_no_cell() -> None:
     )
     assert limited.run_id == plain.run_id
     assert list(limited.cells()) == list(plain.cells())
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e15, 1e308])
+def test_a_length_of_a_session_beyond_the_calendar_is_a_long_one(seconds: float) -> None:
+    """Python's calendar ends, and with it the sweep did."""
+    assert limits(deadline_s=seconds).reason(NOW + timedelta(days=9), tokens=0, cost=0) is None
+
+
+def test_sums_that_no_float_holds_are_refused() -> None:
+    """The cost of a plan was infinite, and the mean of all scores no number."""
+    for change in (
+        {"prices": {"m": {"prompt": 1e308, "completion": 0}}},
+        {"weights": {"completeness": 1e308, "readability": 1e308}},
+    ):
+        with pytest.raises(BadRequest, match=r"most|over"):
+            read_spec({**SPEC, **change})

@@ -143,3 +143,16 @@ def test_stored_sweeps_are_listed(capsys: pytest.CaptureFixture[str], home: Path
             "created": "1970-01-01T00:00:00Z",
         }
     ]
+
+
+def test_values_that_differ_look_different_in_a_plan(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    """Six digits were shown: a million tokens were 1e+06, and so was one more."""
+    parameters = {
+        "max_tokens": [999_999, 1_000_000],
+        "temperature": [0.1234567, 0.1234568],
+        "ignore_eos": [True, False],
+    }
+    assert sweep("plan", spec_file(home, parameters=parameters)) == 0
+    printed = capsys.readouterr().out
+    for line in ("max_tokens: 999999, 1000000", "temperature: 0.1234567, 0.1234568", "ignore_eos: true, false"):
+        assert line in printed

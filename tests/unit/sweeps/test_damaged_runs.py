@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import DamagedRun
+from cluster.errors import DamagedRun, DiskFull
+from cluster.stores.draft import Draft
+from cluster.stores.run_disk import room_for
 from cluster.stores.runs import Run, runs
 from pipelines.analysis.exports import formats
 from tests.unit.sweeps.driving import House
@@ -152,3 +154,92 @@ def test_a_run_in_progress_is_not_scored_removed_or_promoted(
             assert sweep(words[0], run.id, *words[1:]) == 1
             assert error(capsys).endswith("[conflict]")
         assert sweep("show", run.id) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"created": "now"}, {"created": 1e300}, {"models": None}, {"models": {"m": 1}}, {"total": None}, {"name": 3}],
+)
+def test_a_manifest_of_other_types_is_damaged_and_hides_no_other_run(
+    pair: tuple[Run, Run], capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    """It was JSON with all keys, so it was believed, and `ls` ended with a traceback."""
+    broken, whole = pair
+    file = broken.folder / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert sweep("ls", "--json") == 0
+    rows = {row["id"]: row["status"] for row in json.loads(capsys.readouterr().out)}
+    assert rows == {whole.id: "completed", broken.id: "damaged"}
+    assert sweep("show", broken.id) == 1
+    assert error(capsys).endswith("[damaged_run]")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"prompts": 3, "seeds": true}', '{"prompts": [1], "seeds": true}'])
+def test_a_run_whose_spec_is_none_gives_no_cells_and_stops_no_other(pair: tuple[Run, Run], content: str) -> None:
+    """A new sweep ended with a KeyError, for what another one's file lacks."""
+    broken, _ = pair
+    (broken.folder / "spec.json").write_text(content)
+    grown = House(broken.folder.parents[1]).run({**BATCH, "prompt": "three", "parameter_ranges": {}})
+    assert (grown.failed, grown.taken_over) == (0, 0)
+
+
+@pytest.mark.parametrize("content", ['{"status": 5}', '{"status": "completed", "reason": {"a": 1}}', "[1]", ""])
+def test_a_state_that_is_none_hides_no_run(
+    pair: tuple[Run, Run], capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """A status that was no text ended the table of all runs with a traceback."""
+    run, _ = pair
+    for name in ("state.json", "stop.json"):
+        (run.folder / name).write_text(content)
+    assert (run.state.read(), run.state.asked()) == (None, None)
+    for words in (["ls"], ["ls", "--json"], ["show", run.id]):
+        assert sweep(*words) == 0
+        assert run.id in capsys.readouterr().out
+
+
+def _full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_fills_up_ends_a_run_with_its_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver noted how the run ended, had no room for that either, and said so instead."""
+    house = House(tmp_path)
+
+    def fill(_: Any) -> None:
+        monkeypatch.setattr(Draft, "publish", _full)
+        monkeypatch.setattr(Run, "_put", _full_put)
+
+    def _full_put(run: Run, *_: Any, **__: Any) -> None:
+        with room_for(run.id):
+            _full()
+
+    with pytest.raises(DiskFull):
+        house.run({**BATCH, "parameter_ranges": {"temperature": [0.1, 0.2, 0.3]}}, fill, in_flight=1, block_cells=1)
+
+
+def test_on_a_full_disk_a_run_is_not_begun_and_can_be_removed(
+    pair: tuple[Run, Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To remove a run took a file of its own: there was no way to make room."""
+    run, _ = pair
+    monkeypatch.setattr(Draft, "publish", _full)
+    with pytest.raises(DiskFull), run.held():
+        pass
+    assert sweep("rescore", run.id, "--no-embedder") == 1
+    assert error(capsys).endswith("[disk_full]")
+    assert sweep("rm", run.id, "--yes") == 0
+    assert not run.folder.exists()
+
+
+def test_a_name_gives_a_terminal_no_orders(pair: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch is named over the API, and listed on the terminal of whoever runs the cluster."""
+    run, _ = pair
+    file = run.folder / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "name": "a\x1b]0;gone\x07b\u202ec\x9b2J"}))
+    for words in (["ls"], ["show", run.id], ["report", run.id], ["compare", run.id, run.id]):
+        assert sweep(*words) == 0
+        printed = capsys.readouterr().out
+        assert "\\x1b]0;gone" in printed
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(printed)

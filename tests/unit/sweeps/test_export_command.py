@@ -127,3 +127,8 @@ def test_what_judges_said_of_pairs_stands_under_a_comparison(
 
 def test_a_sweep_that_there_is_not_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No sweep" in said(capsys, "export", "fff", str(tmp_path / "x.csv"), code=1)
+
+
+@pytest.mark.parametrize("words", [("export", ID, ".", "--format", "csv"), ("report", ID, "--html", "/")])
+def test_a_folder_is_no_file_to_write(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    assert "is a folder" in said(capsys, *words, code=2)

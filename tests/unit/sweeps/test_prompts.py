@@ -140,3 +140,26 @@ def test_a_value_that_is_no_text_is_written_as_json() -> None:
 def test_instructions_that_are_no_text_are_refused() -> None:
     with pytest.raises(BadRequest, match="system is a text"):
         read_spec({**SPEC, "prompts": {"template": "{{a}}", "dataset": [{"a": "b"}], "system": 5}})
+
+
+def test_a_dataset_holds_texts_as_long_as_documents(tmp_path: Path) -> None:
+    """Python's CSV reader takes 131,072 characters, and called the file no CSV."""
+    long = "word " * 40_000
+    (tmp_path / "d.csv").write_text(f'word,language\n"{long}",French\n')
+    spec = spec_of(tmp_path, {"template": TEMPLATE, "dataset": "d.csv"})
+    assert spec.prompts[0].text == f"Say {long} in French."
+
+
+def test_a_word_that_yaml_takes_for_a_truth_value_is_no_text(tmp_path: Path) -> None:
+    """`language: no` asked for a translation into `false`."""
+    dataset = "[{language: no, hard: yes}, {language: nb, hard: off}]"
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: a\nmodels: [m]\nprompts: {{template: 'Say {{{{language}}}}', dataset: {dataset}}}\n")
+    with pytest.raises(BadRequest, match=r"dataset\[0\]: language is false") as caught:
+        load_spec(file)
+    assert 'language: "false"' in (caught.value.hint or "")
+    file.write_text(file.read_text().replace("language: no", "language: 'no'"))
+    spec = load_spec(file)  # what the template does not ask for may be anything
+    assert spec.prompts[0].text == "Say no"
+    rows = [{"language": True}]
+    assert read_spec({**SPEC, "prompts": {"template": "{{language}}", "dataset": rows}}).prompts[0].text == "true"

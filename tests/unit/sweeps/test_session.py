@@ -262,3 +262,24 @@ def iter_failures(count: int) -> Callable[[str], HeliostatError | None]:
     """The first calls fail."""
     left = [EngineFailure("broken")] * count
     return lambda _: left.pop() if left else None
+
+
+@pytest.mark.parametrize("status", [PAUSED, CANCELLED])
+def test_a_sweep_that_is_asked_to_stop_while_it_begins_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """It took its parts in first, then dropped every wish: of a large run that is seconds after it is `running`."""
+    house, begin = House(tmp_path), Run.set_aside
+
+    def asked(run: Run) -> list[str]:
+        assert run.running
+        run.state.ask(status)
+        return begin(run)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "set_aside", asked)
+        stopped = house.run(SPEC)
+    assert stopped.ended is not None
+    assert (stopped.ended.status, stopped.ran, house.asked) == (status, 0, [])
+    stopped.run.state.ask(status)  # of nobody: whoever goes on drops it
+    assert house.run(SPEC).ended is None

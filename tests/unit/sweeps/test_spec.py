@@ -107,3 +107,35 @@ def test_the_specs_that_we_ship_are_specs() -> None:
     shipped = sorted((Path(__file__).parents[3] / "configs" / "sweeps").glob("*.yaml"))
     assert shipped
     assert all(isinstance(load_spec(file), SweepSpec) for file in shipped)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999"])
+def test_a_number_that_is_infinite_is_refused_wherever_it_stands(tmp_path: Path, number: str) -> None:
+    """Inside of an object it was stored, and no answer that showed the spec could be sent any more."""
+    depths, stops = f'{{"depth": [1, {{"x": {number}}}]}}', f'[{{"exclude": {{"stop": [[{number}]]}}}}]'
+    for param, said in (
+        ("parameters.chat_template_kwargs.depth[1].x", f'"parameters": {{"chat_template_kwargs": {depths}}}'),
+        ("constraints[0].exclude.stop[0][0]", f'"parameters": {{"stop": "a"}}, "constraints": {stops}'),
+    ):
+        file = tmp_path / "s.json"
+        file.write_text(f'{{"name": "a", "models": ["m"], "prompts": ["p"], {said}}}')
+        with pytest.raises(BadRequest) as caught:
+            load_spec(file)
+        assert caught.value.param == param
+
+
+@pytest.mark.parametrize("value", ["!!binary aGVsbG8=", "!!set {a, b}"])
+def test_what_yaml_has_and_json_has_not_is_no_text(tmp_path: Path, value: str) -> None:
+    """A prompt of bytes went out as `b'hello'`."""
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: a\nmodels: [m]\nprompts:\n  - {value}\n")
+    with pytest.raises(BadRequest, match="YAML's type"):
+        load_spec(file)
+
+
+@pytest.mark.parametrize("name", ['"a\\0b.jsonl"', '"\\ud800.txt"'])
+def test_a_file_that_no_disk_can_name_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: a\nmodels: [m]\nprompts: {{file: {name}}}\n")
+    with pytest.raises(BadRequest):
+        load_spec(file)

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine
 
-from cluster.documents import Document
+from cluster.documents import Document, MetadataValue
 from cluster.errors import (
     BadRequest,
     DocumentNotFound,
@@ -29,6 +30,7 @@ from pipelines.documents.names import base_name
 from pipelines.documents.reader import check_size
 
 Result = TypeVar("Result")
+Said = Mapping[str, MetadataValue]
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Attaching:
         self._records = StoreFiles(engine)
         self._intake = intake
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def begin(self, files: Iterable[StoreFile], collection: str) -> None:
@@ -71,16 +74,21 @@ class Attaching:
 
     async def detach(self, file: StoreFile, collection: str) -> None:
         """Take a file out of its store, and its document where no other file of the store is the same."""
-        if await self.do(lambda records: records.remove(file)):
-            await self._forget(file, collection)
+        if not await self.do(lambda records: records.remove(file)):
+            return
+        turn = self._turn(file)
+        if not turn.locked():  # who is at these bytes looks itself whether they are wanted, at its end
+            async with turn:
+                await self._forget_unless_kept(file, collection)
 
     async def _attach(self, file: StoreFile, collection: str) -> None:
-        async with self._places:
+        async with self._places, self._turn(file):
             if not await self.do(lambda records: records.claim(file)):
                 return
             async with self._beating(file):
                 try:
                     document = await self._stored(file, collection)
+                    said = await self._describe(file, collection, document.metadata)
                 except HeliostatError as error:
                     told = (_code_of(error), error.line())
                     await self.do(lambda records: records.finish(file, FAILED, error=told))
@@ -93,6 +101,23 @@ class Attaching:
                 usage = document.characters
                 if not await self.do(lambda records: records.finish(file, COMPLETED, usage_bytes=usage)):
                     await self._forget_unless_kept(file, collection)
+                    return
+                try:  # who changes them from now on finds the file completed, and sets them itself
+                    await self._describe(file, collection, said)
+                except HeliostatError as error:
+                    logger.warning("attributes of %s were not set: %s", file.file_id, error.line())
+
+    async def _describe(self, file: StoreFile, collection: str, said: Said) -> Said:
+        """Have the document say what the file says now, and nothing that was said of the same bytes before.
+
+        said: what the document says. Returns what it says then.
+        """
+        with suppress(UploadNotFound, DocumentNotFound):  # taken out meanwhile
+            now = (await self.do(lambda records: records.get(file.store_id, file.file_id))).attributes
+            if dict(now) != dict(said):
+                await self._retriever.annotate(file.document_id, collection, tags=None, metadata=now)
+            return now
+        return said
 
     async def _stored(self, file: StoreFile, collection: str) -> Document:
         for attempt in range(1, TRIES + 1):
@@ -123,15 +148,16 @@ class Attaching:
 
     async def _forget_unless_kept(self, file: StoreFile, collection: str) -> None:
         """What was stored for a file that was cancelled or taken out meanwhile goes again."""
-        kept = await self.do(lambda records: records.of_documents(file.store_id, [file.document_id]))
-        if not kept:
-            await self._forget(file, collection)
-
-    async def _forget(self, file: StoreFile, collection: str) -> None:
+        if await self.do(lambda records: records.needs(file)):
+            return
         try:
             await self._retriever.remove(file.document_id, collection)
         except DocumentNotFound:
             return  # it was never stored
+
+    def _turn(self, file: StoreFile) -> asyncio.Lock:
+        """Of a store's bytes: two files of the same are not stored, or one stored and one forgotten, at once."""
+        return self._turns.setdefault((file.store_id, file.document_id), asyncio.Lock())
 
     @asynccontextmanager
     async def _beating(self, file: StoreFile) -> Any:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from cluster.errors import BadRequest, UnsupportedParameter
 from cluster.settings.tree import Settings
-from cluster.stores.collection_names import Collection
+from cluster.stores.collection_names import Collection, unknown
 from cluster.stores.database import now
 from cluster.stores.vector_store_files import COMPLETED, StoreBatch, StoreFile, Wanted
 from deployments.clients import Backends, Retriever
@@ -97,9 +97,7 @@ class Desk:
         """A store that may be used. Raises CollectionNotFound for one that is unknown, another's, or expired."""
         place = await self.collections.find(owner, store_id)
         if place.made is None:
-            raise BadRequest(
-                f"{store_id[:64]!r} is no vector store of yours", hint="POST /v1/vector_stores makes one"
-            )
+            raise unknown(store_id)  # the one that all share, or the operator's: no store of theirs
         return place.made
 
     async def look(self, store_id: str, owner: str) -> Collection:
@@ -156,9 +154,10 @@ class Desk:
         """Set a file's attributes, in filters at once."""
         said = dict(attributes or {})
         await self.attaching.do(lambda records: records.annotate(file, said))
-        if file.status == COMPLETED:
+        written = await self.file(made, file.file_id)
+        if written.status == COMPLETED:  # else who puts it in reads them at its end
             await self.retriever.annotate(file.document_id, made.physical, tags=None, metadata=said)
-        return shown.file(await self.file(made, file.file_id), self.settings)
+        return shown.file(written, self.settings)
 
     async def file(self, made: Collection, file_id: str) -> StoreFile:
         """A file of a store. Raises UploadNotFound."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import time
 from typing import Any
 
 import pytest
@@ -123,6 +125,46 @@ async def test_a_job_that_died_ends_its_events_as_failed(api: Api) -> None:
     seen = told((await asyncio.wait_for(reading, 5)).text)
     assert seen[-1][1] == "failed"
     assert "killed" in seen[-1][2]["reason"]
+
+
+async def test_a_jobs_end_is_told_even_where_it_came_with_the_word_before(api: Api) -> None:
+    """Of one millisecond both had one number, and who had seen the first waited for `done` in vain."""
+    job_id = (await api.upload("ann", ("big.txt", BIG))).json()["job_id"]
+    path = f"/documents/jobs/{job_id}/events"
+    write_progress(api.home, JobProgress(job_id=job_id, state="running", updated=5e9))
+    reading = asyncio.create_task(api.ask("ann", "GET", path))
+    await asyncio.sleep(0.05)
+    write_progress(api.home, JobProgress(job_id=job_id, state="done", updated=5e9))
+    assert [kind for _, kind, _ in told((await reading).text)][-1] == "done"
+
+
+async def test_what_killed_gateways_and_jobs_left_goes_after_a_week(api: Api) -> None:
+    """Uploaded files that waited for a gateway that was killed stayed on the disk for ever."""
+    left = [api.home / "uploads" / "upload-0123456789abcdef", api.home / "uploads" / "ingest-0123456789abcdef"]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "0").write_bytes(b"x")
+    (api.home / "documents/jobs").mkdir(parents=True)
+    progress_file = api.home / "documents/jobs/ingest-0123456789abcdef.json"
+    progress_file.write_text("{}")
+    young = api.home / "uploads" / "upload-00000000000000ff"
+    young.mkdir()
+    for old in (*left, progress_file):
+        os.utime(old, (0, time.time() - 8 * 24 * 3600))
+    await api.upload("ann", ("a.txt", SNOW), wait="false")
+    assert not any(old.exists() for old in (*left, progress_file))
+    assert young.exists()
+
+
+async def test_a_removed_collections_jobs_are_forgotten_with_it(api: Api) -> None:
+    """A job that ends after that finds no row of its own, and takes out again what it stored."""
+    await api.collection("ann", "mine")
+    jobs = DocumentJobs(api.engine)
+    mine = (await api.upload("ann", ("big.txt", BIG), collection="mine")).json()["job_id"]
+    other = (await api.upload("ann", ("big.txt", BIG))).json()["job_id"]
+    assert (jobs.knows(mine), jobs.knows(other)) == (True, True)
+    assert (await api.ask("ann", "DELETE", "/collections/mine")).status_code == 200
+    assert (jobs.knows(mine), jobs.knows(other)) == (False, True)
 
 
 async def test_an_upload_in_the_background_is_followed_as_a_whole(api: Api) -> None:

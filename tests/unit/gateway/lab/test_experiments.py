@@ -215,3 +215,14 @@ async def test_anothers_experiment_does_not_exist(house: House) -> None:
 async def test_the_cells_are_counted_without_float_dust(house: House) -> None:
     found = (await house.client.get(f"/experiments/{await house.experiment()}")).json()
     assert found["total_combinations"] == CELLS
+
+
+@pytest.mark.parametrize("search", ["Été", "été", "ÉTÉ", "Wärme", "WÄRME", "mÖ", "wärme im"])
+@pytest.mark.parametrize("path", ["/experiments", "/experiments/batch"])
+async def test_letters_beyond_ascii_are_found_in_any_case(house: House, path: str, search: str) -> None:
+    """SQLite lowers A to Z alone: a name was not even found by itself."""
+    name = "Wärme im Été MÖGEN"
+    body = {"name": name, "prompt": "p"} | ({"model": "echo"} if "batch" in path else {})
+    assert (await house.client.post(path, json=body)).status_code == 201
+    found = (await house.client.get(path, params={"search": search})).json()
+    assert [one["name"] for one in found["experiments"]] == [name]

@@ -169,3 +169,17 @@ async def test_anothers_are_not_exported(house: House) -> None:
     ]:
         assert (await house.client.post(path, json=body, headers=bob)).status_code == 404
     assert (await house.client.get("/export/analytics/breakdown", headers=bob)).json()["cells"] == 0
+
+
+async def test_a_file_that_one_has_is_not_sent_again_until_it_changes(house: House) -> None:
+    """It came with an ETag that nobody looked at."""
+    single, _ = await house.generated()
+    await finished(house)
+    for path in (f"/export/{single}", f"/export/{single}/csv", "/export/analytics/breakdown"):
+        first = await house.client.get(path)
+        again = await house.client.get(path, headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    tag = (await house.client.get(f"/export/{single}")).headers["etag"]
+    await house.client.patch(f"/experiments/{single}", json={"name": "another"})
+    changed = await house.client.get(f"/export/{single}", headers={"if-none-match": tag})
+    assert (changed.status_code, changed.json()["experiment"]["name"]) == (200, "another")

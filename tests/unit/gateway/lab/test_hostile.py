@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import zipfile
 from dataclasses import replace
 from typing import Any
@@ -248,3 +249,17 @@ async def test_a_change_of_nothing_changes_nothing(house: House) -> None:
     before = await house.client.get(path)
     answer = await house.client.patch(path, json={})
     assert (answer.json(), answer.headers["etag"]) == (before.json(), before.headers["etag"])
+
+
+async def test_a_number_beyond_all_numbers_is_stored_nowhere(api: httpx.AsyncClient) -> None:
+    """It was taken, and from then on neither the batch nor any page of the list could be sent."""
+    spec = json.dumps({**PLAIN, "parameters": {"chat_template_kwargs": {"depth": 0}}}).replace(": 0}", ": 1e400}")
+    made = await api.post("/experiments/batch", content=spec)
+    assert (made.status_code, made.json()["error"]["param"]) == (400, "parameters.chat_template_kwargs.depth")
+    assert (await api.get("/experiments/batch")).json()["total"] == 0
+
+
+async def test_a_price_beyond_all_money_is_refused(api: httpx.AsyncClient) -> None:
+    prices = {"echo": {"prompt": 1e308, "completion": 1e308}}
+    made = await api.post("/experiments/batch", json={**PLAIN, "parameters": {"max_tokens": 5}, "prices": prices})
+    assert (made.status_code, made.json()["error"]["param"]) == (400, "prices.echo")

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,19 @@ async def test_a_database_that_stays_away_ends_the_generation(
     monkeypatch.setattr(LabExperiments, "finish", never)
     await asyncio.wait_for(task, 5)
     assert "could not be noted" in caplog.text
+
+
+@pytest.mark.parametrize("sort", ["response_time", "-response_time", "completion_tokens", "-completion_tokens"])
+async def test_answers_that_failed_come_last_in_either_order(house: House, sort: str) -> None:
+    """They have no time and no tokens, and SQLite put them first where PostgreSQL put them last."""
+    number, _ = await house.generated()
+    store, experiments = LabResponses(house.database), LabExperiments(house.database)
+    good = dict(store.of(number)[0].row)
+    bad = {**good, "cell_id": "x", "text": None, "error_code": "engine_error", "error_message": "it broke"}
+    bad |= {"latency_ms": None, "completion_tokens": None, "started": datetime.now(UTC)}
+    experiments.claim(number, session="s", model="echo", total=1, done=0)
+    store.add(number, "s", [bad], completed=1, failed=1, current={})
+    found = (await house.client.get(f"/responses/{number}", params={"sort": sort})).json()["responses"]
+    assert [one["error_code"] for one in found] == [None] * CELLS + ["engine_error"]
+    values = [one[sort.removeprefix("-")] for one in found[:CELLS]]
+    assert values == sorted(values, reverse=sort.startswith("-"))

@@ -1,10 +1,12 @@
 """What an answer has from its passages word for word, and what it has not."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.gateway.rag.citations import Cited, cite
+from deployments.gateway.rag.citations import Cited, _Source, _tokens, cite
 from tests.unit.gateway.rag.passages import passage
 
 MILL = "The mill of Orla Venn stands by the river Tamsin.\nIt grinds   barley on Thursdays, and rye never."
@@ -120,3 +122,30 @@ def test_every_quote_stands_in_its_passage(answer: str, texts: list[str]) -> Non
 def test_a_long_answer_that_repeats_itself_is_read_in_no_time() -> None:
     found = cite("the toll of the " * 300, [passage(BRIDGE) for _ in range(20)])
     assert found.citations[0].quotes
+
+
+@pytest.mark.parametrize(
+    "answer", ["the " * 4000, "." * 60_000 + "x", "“" * 120_000, "«" * 120_000, "[1,1" * 15_000]
+)
+def test_what_a_model_repeats_without_end_costs_its_length(answer: str) -> None:
+    """A gateway answers nobody else meanwhile: `the the the` of a document took it a minute."""
+    began = time.process_time()
+    cite(answer, [passage("the " * 256) for _ in range(6)])
+    assert time.process_time() - began < 30  # seconds; 2 on two slow cores
+
+
+def test_runs_are_the_longest_there_are() -> None:
+    """From each word on, against looking at every place."""
+    text, said = "a b a c a b a b d", "a b a b d x c a b a c"
+    found = _Source(1, passage(text)).longest(_tokens(said))
+    mine, words = text.split(), said.split()
+    for at, (place, length) in enumerate(found):
+        lengths = [common(mine[start:], words[at:]) for start in range(len(mine))]
+        assert length == max(lengths)
+        assert not length or place == lengths.index(length)
+
+
+def common(one: list[str], other: list[str]) -> int:
+    return next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )

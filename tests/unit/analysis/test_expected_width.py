@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.analysis import student
-from pipelines.analysis.planned import expected_half_width
+from pipelines.analysis.expected_width import expected_half_width
 from tests.unit.analysis.sweeps import frame, world
 
 

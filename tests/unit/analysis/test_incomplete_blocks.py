@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from pipelines.analysis import additive
+from pipelines.analysis import incomplete_blocks
 from pipelines.analysis.best import probabilities
 
 
 def test_without_gaps_nothing_is_filled():
     matrix = np.random.default_rng(1).standard_normal((5, 3))
-    np.testing.assert_array_equal(additive.filled(matrix), matrix)
+    np.testing.assert_array_equal(incomplete_blocks.filled(matrix), matrix)
 
 
 def test_gaps_are_the_least_squares_fit_of_prompt_and_treatment():
@@ -18,12 +18,14 @@ def test_gaps_are_the_least_squares_fit_of_prompt_and_treatment():
     design = np.concatenate([np.eye(8)[prompt], np.eye(4)[column]], axis=1)
     fit = np.linalg.lstsq(design, matrix[prompt, column], rcond=None)[0]
     whole = fit[:8, None] + fit[8:]
-    np.testing.assert_allclose(additive.filled(matrix), np.where(np.isfinite(matrix), matrix, whole), rtol=1e-9)
+    np.testing.assert_allclose(
+        incomplete_blocks.filled(matrix), np.where(np.isfinite(matrix), matrix, whole), rtol=1e-9
+    )
 
 
 def test_prompts_without_a_value_are_left_out_and_treatments_stay_without():
     matrix = np.array([[1.0, np.nan, 2.0], [np.nan, np.nan, np.nan], [3.0, np.nan, np.nan]])
-    found = additive.filled(matrix)
+    found = incomplete_blocks.filled(matrix)
     assert found.shape == (2, 3)
     assert np.isnan(found[:, 1]).all()
     assert found[1, 2] == pytest.approx(4)

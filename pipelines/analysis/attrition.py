@@ -14,7 +14,7 @@ from pipelines.analysis.frame import Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Attrition:
     """The configuration that lost most, against the mean of the others, over prompts.
 
     share, others: lost cells, in percent; apart: share minus others, in points, with its 95 % interval for
@@ -35,7 +35,7 @@ class Missing:
     significant: bool
 
 
-def missing(frame: Frame, metric: str, *, alpha: float = 0.05) -> Missing | None:
+def attrition(frame: Frame, metric: str, *, alpha: float = 0.05) -> Attrition | None:
     """None where nothing is missing, or nothing can be compared. Raises BadRequest for an unknown metric."""
     asked, count = frame.asked, frame.blocks(metric).count
     lost = asked - count
@@ -60,7 +60,7 @@ def missing(frame: Frame, metric: str, *, alpha: float = 0.05) -> Missing | None
     if tests.flipped:
         p_adjusted = max(float(tests.p[worst]), float(signflips.adjusted(differences[tests.here])[worst]))
     both = np.isfinite(differences[:, worst])
-    return Missing(
+    return Attrition(
         label=frame.configurations[worst].label,
         share=float(share[both, worst].mean()),
         others=float(rest[both, worst].mean()),
