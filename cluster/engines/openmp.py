@@ -1,6 +1,8 @@
 """How torch's threads wait for each other on a CPU, and how many there are."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def wait_asleep() -> None:
@@ -20,3 +22,16 @@ def compute_on_all_cores() -> None:
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch computes in the calling thread: for what is forked later, and for many small steps."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -3,14 +3,18 @@
 The library pads a batch to its longest text, makes every intermediate tensor anew, and walks 25 MB for each step of
 a feed-forward layer. Here the texts lie end to end, so that no padding is multiplied; query, key and value are one
 product; and the caller keeps the row short enough for the processor's caches. The numbers are the same up to
-float32's rounding: `packed` compares them before it hands the forward pass over. docs/decisions/0018 has figures,
-and why there is no int8.
+float32's rounding: `packed` compares them before it hands the forward pass over. `rounded` makes it faster still,
+with products in int8 for all texts but the shortest. docs/decisions/0018 has figures.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+from cluster.batched import batched
+from cluster.engines.int8 import Int8Linear, Seen
+from cluster.engines.openmp import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +28,10 @@ FAMILY = {
 }  # True: positions start behind padding's
 POOLINGS = frozenset({"mean", "cls"})
 CLOSE = 0.99999  # cosine to the library's own vectors; float32's rounding leaves 0.999999
+CLOSE_ROUNDED = 0.9993  # cosine of int8 to float32 for texts that were not calibrated with: 0.999 is promised
+EXACT_BELOW = 16  # different tokens: no mean over so few evens the rounding out, so they are computed in float32
+CALIBRATED_TOGETHER = 8  # rows
+SAME_SIZE = 64  # oneDNN prepares itself for each number of rows: there are few different ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +51,33 @@ class Linear:
     weight: "Tensor"
     bias: "Tensor"
 
+    def __call__(self, given: "Tensor") -> "Tensor":
+        """Shape (rows, inputs) to (rows, outputs)."""
+        from torch.nn.functional import linear
+
+        return linear(given, self.weight, self.bias)
+
+
+Product = Callable[["Tensor"], "Tensor"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """One layer: attention and feed-forward, each with the normalisation behind it."""
 
-    mixed: Linear
-    joined: Linear
+    mixed: Product
+    joined: Product
     attended: Norm
-    wide: Linear
-    narrow: Linear
+    wide: Product
+    narrow: Product
     answered: Norm
 
 
 class PackedBert:
-    """The forward pass of one loaded model. Threads may share it: it keeps nothing of a call."""
+    """The forward pass of one loaded model. Threads may share it: it keeps nothing of a call.
+
+    weights: how many its layers have.
+    """
 
     def __init__(self, model: Any) -> None:
         bert = model[0].auto_model
@@ -71,19 +91,52 @@ class PackedBert:
         self._embedded = _norm(embeddings.LayerNorm)
         self._heads = int(config.num_attention_heads)
         self._blocks = tuple(_block(layer) for layer in bert.encoder.layer)
+        self._rounded: tuple[Block, ...] = ()
+        self.weights = sum(weight.numel() for weight in bert.encoder.parameters())
+
+    @property
+    def in_int8(self) -> bool:
+        """Whether texts of EXACT_BELOW different tokens and more are computed in int8."""
+        return bool(self._rounded)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float32]":
         """The vectors of rows of token ids, special tokens included: float32, shape (n, dimensions).
 
-        Rows of one length beside each other share their attention's product: sort them.
+        Rows of one length beside each other share their attention's product: sort them. What a row's vector is does
+        not depend on the rows beside it.
         """
+        import numpy as np
+
+        if not self._rounded:
+            return self._run(rows, self._blocks)
+        long = [at for at, row in enumerate(rows) if _varied(row)]
+        short = [at for at, row in enumerate(rows) if not _varied(row)]
+        if not long:
+            return self._run(rows, self._blocks)
+        filling = -sum(len(rows[at]) for at in long) % SAME_SIZE
+        found = self._run([rows[at] for at in long] + [[0]] * filling, self._rounded)
+        vectors = np.empty((len(rows), found.shape[1]), np.float32)
+        vectors[long] = found[: len(long)]
+        if short:
+            vectors[short] = self._run([rows[at] for at in short], self._blocks)
+        return vectors
+
+    def round(self, rows: Sequence[Sequence[int]]) -> None:
+        """Compute in int8 from now on, with weights rounded for what these rows show. Takes seconds."""
+        seen = tuple(_each(block, Seen) for block in self._blocks)
+        for some in batched(sorted(rows, key=len), CALIBRATED_TOGETHER):
+            self._run(some, seen)
+        with one_thread():
+            self._rounded = tuple(_each(block, Int8Linear) for block in seen)
+
+    def _run(self, rows: Sequence[Sequence[int]], blocks: Sequence[Block]) -> "NDArray[np.float32]":
         import torch
 
         lengths = [len(row) for row in rows]
         runs = [(length, sum(1 for _ in same)) for length, same in groupby(lengths)]
         with torch.inference_mode():
             state = self._embed(rows, lengths)
-            for block in self._blocks:
+            for block in blocks:
                 state = self._layer(block, state, runs)
             vectors: NDArray[np.float32] = self._finish(state, runs).numpy()
         return vectors
@@ -99,10 +152,9 @@ class PackedBert:
     def _layer(self, block: Block, state: "Tensor", runs: Sequence[tuple[int, int]]) -> "Tensor":
         import torch
 
-        attended = _times(self._attend(_times(state, block.mixed), runs), block.joined)
+        attended = block.joined(self._attend(block.mixed(state), runs))
         state = _normed(attended.add_(state), block.attended)
-        wide = torch.ops.aten.gelu_(_times(state, block.wide))
-        answered = _times(wide, block.narrow)
+        answered = block.narrow(torch.ops.aten.gelu_(block.wide(state)))
         return _normed(answered.add_(state), block.answered)
 
     def _attend(self, mixed: "Tensor", runs: Sequence[tuple[int, int]]) -> "Tensor":
@@ -145,6 +197,30 @@ def packed(model: Any) -> PackedBert | None:
     return found if _agrees(found, model) else None
 
 
+def rounded(exact: PackedBert, model: Any, calibrating: Sequence[Sequence[int]]) -> PackedBert | None:
+    """The forward pass with products in int8; None where its vectors would be too far from `exact`'s.
+
+    calibrating: rows of token ids of many kinds of text. Every fifth is left out of the calibration and compared.
+    """
+    import numpy as np
+    import torch
+
+    unseen = [row for row in calibrating[::5] if _varied(row)]
+    if not unseen:  # its vocabulary reads them all alike
+        return None
+    found = PackedBert(model)
+    try:
+        found.round([row for at, row in enumerate(calibrating) if at % 5])
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # numbers that no rounding can be weighed by, such as NaN
+        return None
+    cosines = _cosines(exact(unseen), found(unseen))
+    return found if np.all(cosines >= CLOSE_ROUNDED) else None
+
+
+def _varied(row: Sequence[int]) -> bool:
+    return len(set(row)) >= EXACT_BELOW
+
+
 def _readable(model: Any) -> bool:
     import torch
 
@@ -178,9 +254,26 @@ def _agrees(found: PackedBert, model: Any) -> bool:
         mask[number, : len(row)] = 1
     with torch.inference_mode():
         own = model({"input_ids": ids, "attention_mask": mask})["sentence_embedding"].numpy()
-    ours = found(rows)
-    cosines = np.sum(own * ours, 1) / (np.linalg.norm(own, axis=1) * np.linalg.norm(ours, axis=1))
-    return bool(np.all(cosines >= CLOSE))
+    return bool(np.all(_cosines(own, found(rows)) >= CLOSE))
+
+
+def _cosines(own: "NDArray[np.float32]", other: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    import numpy as np
+
+    found: NDArray[np.float32] = np.sum(own * other, 1) / (
+        np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1)
+    )
+    return found
+
+
+def _each(block: Block, become: Callable[[Any], Product]) -> Block:
+    return replace(
+        block,
+        mixed=become(block.mixed),
+        joined=become(block.joined),
+        wide=become(block.wide),
+        narrow=become(block.narrow),
+    )
 
 
 def _block(layer: Any) -> Block:
@@ -200,12 +293,6 @@ def _block(layer: Any) -> Block:
 
 def _linear(weight: "Tensor", bias: "Tensor") -> Linear:
     return Linear(weight=weight.detach().contiguous(), bias=bias.detach())
-
-
-def _times(given: "Tensor", by: Linear) -> "Tensor":
-    from torch.nn.functional import linear
-
-    return linear(given, by.weight, by.bias)
 
 
 def _norm(layer: Any) -> Norm:

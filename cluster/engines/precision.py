@@ -4,6 +4,8 @@ import timeit
 from functools import cache
 from typing import Any
 
+from cluster.engines.openmp import one_thread
+
 GAIN = 0.8  # of float32's time: less would not pay for the digits
 ROUNDS = 15
 
@@ -20,12 +22,8 @@ def bfloat16_gains() -> bool:
 
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return False
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # vLLM forks this process, and OpenMP's threads would not come along
-    try:
+    with one_thread():  # vLLM forks this process, and OpenMP's threads would not come along
         return _product_s(torch.bfloat16) < GAIN * _product_s(torch.float32)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _product_s(dtype: Any) -> float:
@@ -40,9 +38,14 @@ def _product_s(dtype: Any) -> float:
 
 
 def torch_dtype(name: str, device: str) -> Any:
-    """The torch type of the settings' `dtype`; `auto` is half precision where the hardware gains by it."""
+    """The torch type of the settings' `dtype`; `auto` is half precision where the hardware gains by it.
+
+    What is to be computed in int8 is read in float32 and rounded afterwards.
+    """
     import torch
 
+    if name == "int8":
+        return torch.float32
     if name != "auto":
         return getattr(torch, name)
     if device == "cuda":

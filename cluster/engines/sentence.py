@@ -5,12 +5,14 @@ Its tokenising and batching are done here instead: it cuts long texts without sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.engines.hub import fetch
+from cluster.engines.int8 import int8_gains
 from cluster.engines.lanes import Lanes
 from cluster.engines.learned import Learned
-from cluster.engines.packed_bert import PackedBert, packed
+from cluster.engines.packed_bert import PackedBert, packed, rounded
 from cluster.engines.padding import mask, padded
 from cluster.engines.pretrained import pretrained
 from cluster.engines.reading import Reading
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUILTIN = "builtin"
+CALIBRATION = Path(__file__).with_name("calibration.txt")  # many kinds of text, a line each
+QUICKLY_ROUNDED = (
+    30_000_000  # weights of a model that `auto` rounds to int8 at its start: some seconds on two cores
+)
 CACHED_TOKENS = 512  # whose numbers between two layers fit the caches: 256 were slower, 1,024 no faster
 PADDED_TOKENS = 4096
 GPU_TOKENS = 65_536  # more gain nothing: the GPU is full
@@ -106,6 +112,13 @@ class SentenceEngine(Learned):
         self._capabilities = Capabilities(
             task=Task.EMBEDDING, context_length=loaded.room, dimensions=dimensions, parameters=PARAMETERS
         )
+        if self._settings.dtype in {"auto", "int8"} and loaded.packed:
+            loaded = replace(loaded, packed=self._rounded(loaded, loaded.packed) or loaded.packed)
+        if self._settings.dtype == "int8" and not (loaded.packed and loaded.packed.in_int8):
+            raise StartFailed(
+                f"{source} cannot be computed in int8 here",
+                hint="int8 is for models of BERT's family on a CPU with AVX-512 VNNI; set dtype: auto",
+            )
         self._batch_tokens = self._settings.batch_tokens or _fitting(loaded)
         self._lanes = Lanes() if loaded.packed else None  # the library's own pass is for one thread at a time
         self._loaded = loaded
@@ -169,6 +182,17 @@ class SentenceEngine(Learned):
         for part, computed in zip(parts, found, strict=True):
             vectors[part] = computed
         return self.post(batch, vectors)
+
+    def _rounded(self, loaded: Loaded, exact: PackedBert) -> PackedBert | None:
+        """The forward pass in int8, where the processor gains by it and its vectors stay close."""
+        quick = self._settings.dtype == "int8" or exact.weights <= QUICKLY_ROUNDED
+        if not (quick and int8_gains()):
+            return None
+        lines = CALIBRATION.read_text(encoding="utf-8").splitlines()
+        lines = [line.lower() for line in lines] if loaded.lower else lines
+        encoded = loaded.tokenizer.encode_batch(lines, add_special_tokens=False)
+        rows = [[*loaded.prefix, *one.ids[: loaded.room], *loaded.suffix] for one in encoded]
+        return rounded(exact, loaded.model, rows)
 
     def _padded(self, loaded: Loaded, rows: Sequence[list[int]]) -> "NDArray[np.float32]":
         import torch

@@ -99,7 +99,9 @@ class SentenceSettings(Strict):
     batch_tokens: int | None = Field(
         None, ge=1, le=1_048_576, description="tokens computed at once; by default what suits the device"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto", description="auto takes int8 on a CPU that gains by it, where vectors stay at a cosine of 0.999"
+    )
 
 
 class CrossEncoderSettings(Strict):

@@ -13,7 +13,7 @@ from cluster.stores.chat_metrics import CHAT, ChatMetrics
 from deployments.gateway.bodies import json_body
 from deployments.gateway.embedding_processing.desk import Desk, Done
 from deployments.gateway.embedding_processing.machine import MIB, Memory, memory
-from deployments.gateway.embedding_processing.wire import ProcessBody
+from deployments.gateway.embedding_processing.wire import CHAT_ID, ProcessBody
 from deployments.gateway.parsing import parse
 from deployments.gateway.principal import principal_of
 from pipelines.embeddings.process import Warned
@@ -21,7 +21,13 @@ from pipelines.embeddings.similarity import EDGES
 
 ChatId = Annotated[
     str | None,
-    Query(alias="chatId", min_length=1, max_length=CHAT, description="Of one chat; without it, of all of yours."),
+    Query(
+        alias="chatId",
+        min_length=1,
+        max_length=CHAT,
+        pattern=CHAT_ID,
+        description="Of one chat; without it, of all of yours.",
+    ),
 ]
 
 

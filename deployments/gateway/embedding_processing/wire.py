@@ -13,6 +13,8 @@ from cluster.settings.processing import ProcessingSettings
 from cluster.stores.chat_metrics import CHAT
 from deployments.gateway.wire import Wire
 
+CHAT_ID = r"^[^\x00-\x1f\x7f]+$"
+
 Part = Literal["centroid", "similarity", "duplicates", "projection", "embeddings"]
 PARTS: tuple[Part, ...] = ("centroid", "similarity", "duplicates", "projection")
 
@@ -24,7 +26,7 @@ class ProcessBody(Wire):
     of the answer; `embeddings` are the normalised vectors.
     """
 
-    chat_id: str = Field(min_length=1, max_length=CHAT, pattern=r"^[^\x00-\x1f\x7f]+$")
+    chat_id: str = Field(min_length=1, max_length=CHAT, pattern=CHAT_ID)
     embeddings: list[list[float] | str] | None = Field(None, min_length=1)
     texts: list[str] | None = Field(None, min_length=1)
     model: str | None = Field(None, min_length=1, description="that embeds the texts; None takes the only one")

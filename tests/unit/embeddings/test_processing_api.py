@@ -125,7 +125,8 @@ async def test_the_metrics_of_a_chat_add_up(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_empty_chat_id_is_refused(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/api/hpc-metrics?chatId=")).status_code == 400
+    for wrong in ("", "%00", "a%0Ab"):
+        assert (await client.get(f"/api/hpc-metrics?chatId={wrong}")).status_code == 400
 
 
 def test_metrics_are_an_owner_s_own_and_leave_in_time() -> None:
