@@ -1,8 +1,10 @@
 """What happens to every request before a route sees it: an id, a limit on its body, safe headers."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +15,7 @@ from deployments.gateway.errors import respond
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 FRAMES = "frame-ancestors 'none'"
+LINGER_S, IDLE_S = 30.0, 5.0  # in all, and without a byte: what a refused body is waited for
 DECLARED_LENGTH = re.compile(r"[0-9]{1,20}")
 
 
@@ -77,11 +80,12 @@ class BodyLimit:
             await _refuse(limit, scope, receive, send)
             return
         received = 0
-        answered = False
+        answered = ended = False
 
         async def receive_within() -> Message:
-            nonlocal received
+            nonlocal received, ended
             message = await receive()
+            ended = not message.get("more_body")
             received += len(message.get("body", b""))
             if received > limit:
                 raise _over(limit)
@@ -97,7 +101,7 @@ class BodyLimit:
         except PayloadTooLarge:
             if answered:
                 raise
-            await _refuse(limit, scope, receive, send)
+            await _refuse(limit, scope, receive, send, wait=not ended)
 
 
 def _framed_by_nobody(headers: MutableHeaders) -> str:
@@ -106,10 +110,33 @@ def _framed_by_nobody(headers: MutableHeaders) -> str:
     return f"{policy}; {FRAMES}" if policy and "frame-ancestors" not in policy else policy or FRAMES
 
 
-async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send, *, wait: bool = True) -> None:
+    """Answer 413. wait: whether a part of the body is still to come."""
     response = respond(_over(limit), scope["path"], scope.get("state", {}).get("request_id"))
-    response.headers["connection"] = "close"  # the rest of the body is never read
-    await response(scope, receive, send)
+    response.headers["connection"] = "close"  # what is left of the body after a while is never read
+    if "100-continue" in Headers(scope=scope).get("expect", ""):
+        wait = False  # it asked before it sent anything, and now it will not
+    await response(scope, receive, _lingering(receive, send) if wait else send)
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Sends the whole answer, and ends it when the client has sent its body or has had time to read.
+
+    A connection that is closed while its client sends is reset, and with it goes the answer that lay there unread.
+    """
+
+    async def send_and_wait(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body"):
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await asyncio.wait_for(receive(), IDLE_S)).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+    return send_and_wait
 
 
 def _over(max_bytes: int) -> PayloadTooLarge:
