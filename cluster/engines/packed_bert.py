@@ -31,7 +31,7 @@ CLOSE = 0.99999  # cosine to the library's own vectors; float32's rounding leave
 CLOSE_ROUNDED = 0.9993  # cosine of int8 to float32 for texts that were not calibrated with: 0.999 is promised
 EXACT_BELOW = 16  # different tokens: no mean over so few evens the rounding out, so they are computed in float32
 CALIBRATED_TOGETHER = 8  # rows
-SAME_SIZE = 64  # oneDNN prepares itself for each number of rows: there are few different ones
+SAME_SIZE = 16  # oneDNN prepares itself for each number of rows, 1 to 3 ms: there are few different ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
