@@ -109,8 +109,9 @@ class PackedBert:
 
         if not self._rounded:
             return self._run(rows, self._blocks)
-        long = [at for at, row in enumerate(rows) if _varied(row)]
-        short = [at for at, row in enumerate(rows) if not _varied(row)]
+        varied = [_varied(row) for row in rows]
+        long = [at for at, one in enumerate(varied) if one]
+        short = [at for at, one in enumerate(varied) if not one]
         if not long:
             return self._run(rows, self._blocks)
         filling = -sum(len(rows[at]) for at in long) % SAME_SIZE

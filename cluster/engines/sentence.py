@@ -191,8 +191,7 @@ class SentenceEngine(Learned):
         lines = CALIBRATION.read_text(encoding="utf-8").splitlines()
         lines = [line.lower() for line in lines] if loaded.lower else lines
         encoded = loaded.tokenizer.encode_batch(lines, add_special_tokens=False)
-        rows = [[*loaded.prefix, *one.ids[: loaded.room], *loaded.suffix] for one in encoded]
-        return rounded(exact, loaded.model, rows)
+        return rounded(exact, loaded.model, _rows(loaded, [one.ids for one in encoded]))
 
     def _padded(self, loaded: Loaded, rows: Sequence[list[int]]) -> "NDArray[np.float32]":
         import torch
@@ -225,7 +224,7 @@ class SentenceEngine(Learned):
     def _batch(self, encoded: Sequence[list[int]]) -> TokenBatch:
         loaded = self._model()
         return TokenBatch(
-            rows=tuple([*loaded.prefix, *ids[: loaded.room], *loaded.suffix] for ids in encoded),
+            rows=_rows(loaded, encoded),
             tokens=tuple(map(len, encoded)),
             truncated=sum(len(ids) > loaded.room for ids in encoded),
         )
@@ -234,6 +233,11 @@ class SentenceEngine(Learned):
         if self._loaded is None:
             raise EngineDead(f"The embedder {self._source} is not running")
         return self._loaded
+
+
+def _rows(loaded: Loaded, encoded: Sequence[list[int]]) -> tuple[list[int], ...]:
+    """Token ids as the model reads them: cut, with special tokens."""
+    return tuple([*loaded.prefix, *ids[: loaded.room], *loaded.suffix] for ids in encoded)
 
 
 def _builtin_folder() -> str:
